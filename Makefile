@@ -1,0 +1,103 @@
+# Penstock: `make demo` and `make test` do everything from a fresh clone on Debian 12 with git, gcc and Python >= 3.10.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PY := .venv/bin/python
+JOBS ?= $(shell nproc)
+# Debug information names the build folder; without this ccache would never share objects between build folders.
+export CCACHE_NOHASHDIR := 1
+# The Python with h5py that tests write fixtures with.
+export PENSTOCK_PYTHON ?= $(CURDIR)/$(PY)
+export CTEST_PARALLEL_LEVEL ?= $(JOBS)
+
+# make demo DATA="a.h5ad b.h5ad" LABEL=cell_type
+DATA ?=
+LABEL ?=
+ARGS ?=
+
+.PHONY: help setup build package demo test check bench lint format clean \
+        build-release build-asan build-tsan test-cpp test-python test-asan test-tsan distclean
+
+help: ## This text
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## System packages (apt) and the .venv
+	@tools/setup.sh
+
+build: package build-release ## The core, its tests and benchmarks (build/release) and the Python package (.venv)
+
+demo: package ## Train on a Tahoe-shaped set, or on yours: DATA="a.h5ad b.h5ad" LABEL=cell_type
+	@$(PY) examples/demo.py $(if $(DATA),--data $(DATA)) $(if $(LABEL),--label '$(LABEL)') $(ARGS)
+
+test: setup ## Everything: lint, C++ and Python tests, sanitizers (< 25 minutes on 2 cores)
+	@tools/run_steps.sh lint test-cpp test-python test-asan test-tsan
+
+check: setup ## The fast part: lint, C++ and Python tests that are not slow (< 5 minutes)
+	@FAST=1 tools/run_steps.sh lint test-cpp test-python
+
+bench: package build-release ## Measure what the README claims; ARGS="--only csr4096,dense64" or "--quick"
+	@$(PY) benchmarks/bench.py $(ARGS)
+
+lint: setup ## Formatting, types, layers: changes nothing
+	@$(CPP_FILES) | xargs -0 -r clang-format --dry-run -Werror
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+	@$(PY) tools/check_layers.py
+
+format: setup ## Format C++ and Python in place
+	@$(CPP_FILES) | xargs -0 -r clang-format -i
+	@$(PY) -m ruff check -q --fix . || true
+	@$(PY) -m ruff format .
+
+CPP_FILES := find include src python tests benchmarks examples tools -name '*.h' -print0 -o -name '*.cc' -print0
+
+# --- builds ---
+
+build-release build-asan build-tsan: build-%: setup
+	@mkdir -p build; cmake --preset $* >build/$*.log 2>&1 || { cat build/$*.log; exit 1; }
+	@cmake --build --preset $* -j $(JOBS)
+
+# The wheel goes into the .venv again when something it is made of changed: sources, or the set of their names.
+PACKAGE_FILES := $(shell find include src python tools/cmake CMakeLists.txt pyproject.toml -type f \
+	-not -name '*_test.cc' -not -path '*/__pycache__/*' 2>/dev/null | LC_ALL=C sort)
+PACKAGE_NAMES := $(firstword $(shell echo '$(PACKAGE_FILES)' | sha256sum))
+PACKAGE_STAMP := .venv/package-$(PACKAGE_NAMES)
+
+package: setup
+	@$(MAKE) --no-print-directory $(PACKAGE_STAMP)
+
+$(PACKAGE_STAMP): $(PACKAGE_FILES) .venv/.setup-key
+	@echo '[build] penstock, into .venv'
+	@CMAKE_BUILD_PARALLEL_LEVEL=$(JOBS) $(PY) -m pip install --disable-pip-version-check --no-input -q \
+	  --no-build-isolation --no-deps --force-reinstall .
+	@rm -f .venv/package-*; touch $@
+
+# --- tests ---
+
+# FAST=1 leaves out what is labelled slow. Labels: unit conformance corrupt fault determinism slow perf.
+CTEST_EXCLUDE := ^(perf$(if $(FAST),|slow))$$
+CTEST_SANITIZED := ^(perf|slow)$$
+
+test-cpp: build-release
+	@ctest --test-dir build/release --output-on-failure --no-tests=error -LE '$(CTEST_EXCLUDE)'
+
+test-python: package build-release
+	@$(PY) -m pytest tests/python $(if $(FAST),-m 'not slow')
+
+test-asan: build-asan ## C++ tests under the address and undefined-behaviour sanitizers
+	@ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1 \
+	  ctest --test-dir build/asan --output-on-failure --no-tests=error -LE '$(CTEST_SANITIZED)'
+
+test-tsan: build-tsan ## C++ tests under the thread sanitizer
+	@TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 \
+	  ctest --test-dir build/tsan --output-on-failure --no-tests=error -LE '$(CTEST_SANITIZED)'
+
+clean: ## Remove what was built; keeps the .venv and data/ (make distclean removes these, too)
+	@rm -rf build demo-output bench-output .ruff_cache .mypy_cache .pytest_cache .hypothesis lightning_logs
+	@rm -f .venv/package-*
+	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+distclean: clean
+	@rm -rf .venv data

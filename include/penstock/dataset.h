@@ -1,0 +1,155 @@
+// A Dataset: the rows of one or more files as one matrix with obs and var, opened by reading metadata only.
+//
+//   auto ds = penstock::Dataset::open({"a.h5ad", "b.h5ad"}, {});
+//   if (!ds.ok()) return ds.status();
+//   std::cout << (*ds)->n_obs() << " x " << (*ds)->n_vars();
+//   auto half = (*ds)->select_slice(0, (*ds)->n_obs() / 2, 1);
+//
+// Rows have two numbers. A *global* number counts rows over the opened files and never changes: it is what
+// batch.index holds. A *position* counts the selected rows of this Dataset, in file order. A selection is a
+// set: rows stay in file order whatever the order they were asked in.
+//
+// Thread contract: immutable and thread-safe (columns read lazily are cached under a lock).
+// Ownership: shared_ptr; selections share the files, metadata and column cache of the Dataset they came from.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "penstock/options.h"
+#include "penstock/status.h"
+
+namespace penstock {
+
+namespace internal {
+class DatasetImpl;
+}
+
+// What open found in one file.
+struct FileInfo {
+  std::string path;
+  std::uint64_t n_obs = 0;      // all rows of the file
+  std::uint64_t first_row = 0;  // global number of its row 0
+  std::uint64_t selected = 0;   // rows of this Dataset's selection
+  std::uint64_t file_bytes = 0;
+  std::uint64_t entries = 0;  // stored non-zeros of the matrix
+  std::string layout;         // "csr float32/int32, chunks of 17,078, deflate(4)"
+};
+
+// A column (of obs or var) in memory. The vector that `kind` names is filled.
+struct Column {
+  enum class Kind : std::uint8_t { categorical, string, integer, floating, boolean } kind = Kind::string;
+  std::string name;
+  // categorical: codes (-1 missing) into categories
+  std::vector<std::int32_t> codes;
+  std::vector<std::string> categories;
+  Kind categories_kind =
+      Kind::string;  // what the category strings spell: string, integer, floating or boolean
+  bool ordered = false;
+  std::vector<std::string> strings;
+  std::vector<std::int64_t> integers;
+  bool is_unsigned = false;  // integers hold the bits of uint64
+  std::vector<double> floats;
+  std::vector<std::uint8_t> booleans;
+  std::vector<std::uint8_t> missing;  // 1 = missing; empty when the encoding has no mask
+  std::string dtype;  // as stored: "float32", "int64", "category", "string", "nullable-integer", ...
+  std::uint64_t size() const;
+};
+
+struct ColumnInfo {
+  std::string name;
+  std::string dtype;   // as in Column
+  bool usable = true;  // false: listed, but reading it is `unsupported` (why says so)
+  std::string why;
+};
+
+// Rows read on request, outside any loader: CSR in file types widened to int64 / double-exact float.
+struct CsrMatrix {
+  std::uint64_t n_rows = 0, n_cols = 0;
+  std::vector<std::int64_t> indptr;
+  std::vector<std::int64_t> indices;
+  std::string value_dtype;           // numpy name of the stored type
+  std::vector<std::uint8_t> values;  // n * itemsize bytes
+};
+
+class Dataset {
+ public:
+  // Paths are files in the order wanted (the caller expands globs). Errors: no file, not found, not HDF5,
+  // unsupported encodings, var names that differ (the first difference is named), index_memory exceeded.
+  static Result<std::shared_ptr<const Dataset>> open(std::vector<std::string> paths, OpenOptions options);
+  ~Dataset();
+  Dataset(const Dataset&) = delete;
+  Dataset& operator=(const Dataset&) = delete;
+
+  std::uint64_t n_obs() const;        // selected rows
+  std::uint64_t n_obs_total() const;  // rows of all files
+  std::uint64_t n_vars() const;
+  std::vector<FileInfo> files() const;
+  std::uint64_t index_bytes() const;  // bytes of metadata held (shared by all selections)
+  const std::string& matrix() const;
+  // The stored value type: "float32", ...
+  std::string value_dtype() const;
+  // Human advice found at open: "X holds non-integer values; raw/X holds counts: open(...,
+  // matrix=\"raw/X\")".
+  std::vector<std::string> notes() const;
+  // Other matrices of the first file that can be opened: "raw/X", "layers/counts", ...
+  std::vector<std::string> other_matrices() const;
+
+  // --- metadata, read lazily; values are of the selected rows, in order ---
+  std::vector<ColumnInfo> obs_columns() const;
+  // Over all files: categoricals and strings become one categorical with the sorted union of categories when
+  // any file stores a categorical; plain strings stay strings. not_found suggests near names.
+  Result<Column> obs(const std::string& name) const;
+  Result<std::vector<std::string>> obs_names() const;
+  std::vector<ColumnInfo> var_columns() const;
+  Result<Column> var(const std::string& name) const;  // of the first file
+  const std::vector<std::string>& var_names() const;
+  // The sorted union of a column's values over *all* rows of all files (not only the selected ones): the
+  // codes that batches carry. invalid_argument for numeric columns; more than 65,536 distinct strings is an
+  // error.
+  Result<std::vector<std::string>> categories(const std::string& obs_column) const;
+
+  // --- selections ---
+  // Python slice semantics on positions, already normalised: start, start + step, ... (step > 0), stop
+  // exclusive.
+  Result<std::shared_ptr<const Dataset>> select_slice(std::uint64_t start, std::uint64_t stop,
+                                                      std::uint64_t step) const;
+  // One byte per position, non-zero = keep.
+  Result<std::shared_ptr<const Dataset>> select_mask(std::span<const std::uint8_t> keep) const;
+  // Positions, any order, no duplicates.
+  Result<std::shared_ptr<const Dataset>> select_positions(std::span<const std::int64_t> positions) const;
+  // Disjoint random parts with the fractions' sizes (they sum to at most 1), reproducible from seed. The unit
+  // is single rows below 1 M rows, else runs of 256 consecutive rows.
+  Result<std::vector<std::shared_ptr<const Dataset>>> split(std::span<const double> fractions,
+                                                            std::uint64_t seed) const;
+
+  // --- rows ---
+  struct Location {
+    std::uint64_t file = 0;  // index into files()
+    std::uint64_t row = 0;   // row within that file
+  };
+  Result<Location> locate(std::uint64_t global_row) const;
+  // Global numbers of the positions [first, first + out.size()).
+  Status global_rows(std::uint64_t first_position, std::span<std::int64_t> out) const;
+  // Rows by position, sorted by column, duplicates summed; for a look, not for training.
+  Result<CsrMatrix> read_rows(std::span<const std::int64_t> positions) const;
+
+  // Decodes everything selected for verification: calls report(message) per bad chunk and goes on; returns
+  // the number of bad chunks. progress(done, total) in chunks.
+  struct VerifyCounts {
+    std::uint64_t chunks = 0, bad = 0, bytes = 0;
+  };
+  Result<VerifyCounts> verify(const std::function<void(const std::string&)>& report,
+                              const std::function<void(std::uint64_t, std::uint64_t)>& progress) const;
+
+  const internal::DatasetImpl& impl() const { return *impl_; }
+  explicit Dataset(std::shared_ptr<const internal::DatasetImpl> impl);
+
+ private:
+  std::shared_ptr<const internal::DatasetImpl> impl_;
+};
+
+}  // namespace penstock

@@ -1,0 +1,98 @@
+// Shuffled (or ordered) batches of a Dataset inside a byte budget.
+//
+//   auto loader = penstock::Loader::create(dataset, {.batch_size = 4096, .memory = 2'000'000'000});
+//   if (!loader.ok()) return loader.status();
+//   PENSTOCK_RETURN_IF_ERROR((*loader)->start_epoch());
+//   for (;;) {
+//     PENSTOCK_ASSIGN_OR_RETURN(auto batch, (*loader)->next());
+//     if (!batch) break;              // end of the epoch
+//     use(batch->values, batch->index);
+//   }
+//
+// Thread contract: externally synchronised (one consumer), except stats() and close(), which any thread may
+// call. Engine threads start at the first start_epoch() and end in close() or the destructor. After fork() a
+// child must not use the parent's loader: calls fail with invalid_argument, stats() is empty, the destructor
+// does nothing.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "penstock/batch.h"
+#include "penstock/dataset.h"
+#include "penstock/memory_budget.h"
+#include "penstock/options.h"
+#include "penstock/plan.h"
+#include "penstock/status.h"
+
+namespace penstock {
+
+namespace internal {
+class LoaderImpl;
+}
+
+// Counters since the loader was made; times in seconds summed over threads.
+struct LoaderStats {
+  std::uint64_t epoch = 0;              // being delivered
+  std::uint64_t batches = 0, rows = 0;  // delivered by next()
+  std::uint64_t entries = 0;            // non-zeros delivered
+  std::uint64_t rows_decoded = 0, blocks_decoded = 0;
+  std::uint64_t bytes_read = 0, reads = 0, bytes_decoded = 0;
+  std::uint64_t rows_deferred = 0;   // found no page; read again when assembled
+  std::uint64_t values_rounded = 0;  // inexact conversions to the output dtype
+  std::uint64_t rows_sorted = 0;     // rows that were not sorted by column in the file
+  std::uint64_t labels_missing = 0;  // label values delivered as -1 or NaN
+  double read_seconds = 0, decode_seconds = 0, assemble_seconds = 0;  // decode includes scatter
+  double worker_idle_seconds = 0;                                     // decode threads with nothing to do
+  double consumer_wait_seconds = 0;                                   // next() waiting for a batch
+  double consumer_busy_seconds = 0;                                   // between two next() calls: the model
+  double elapsed_seconds = 0;                                         // since the first start_epoch()
+  MemoryBudget::Usage memory;
+  std::uint64_t slots_held = 0;  // batches the consumer holds now
+  std::string to_json() const;
+  // "the model waited 3 % of the time for data" / "data waited for the model ..."
+  std::string who_waited() const;
+};
+
+class Loader {
+ public:
+  // Plans (metadata and a small sample of blocks) and reserves; starts no thread.
+  static Result<std::unique_ptr<Loader>> create(std::shared_ptr<const Dataset> dataset,
+                                                LoaderOptions options);
+  ~Loader();
+  Loader(const Loader&) = delete;
+  Loader& operator=(const Loader&) = delete;
+
+  const Plan& plan() const;
+  // Batches of one epoch of this rank.
+  std::uint64_t n_batches() const;
+  // Categories of the obs columns that have them, in code order; empty for numbers.
+  const std::vector<std::string>& categories(const std::string& column) const;
+
+  // Begins an epoch: `epoch`, else the one after the last started (0 first). Ends the current one at once.
+  Status start_epoch(std::optional<std::uint64_t> epoch = std::nullopt);
+  // The epoch that start_epoch() without a number would begin.
+  std::uint64_t next_epoch() const;
+
+  // The next batch in order; nullopt at the end of the epoch. `interrupted` is polled every 50 ms while
+  // waiting; true makes next() return `cancelled` without harm to the epoch. Errors of a read surface here,
+  // at the batch that would have needed it; the loader is then finished and says so.
+  Result<std::optional<Batch>> next(const std::function<bool()>& interrupted = {});
+  // Waits for the batch that next() would return and leaves it there. The view is read-only: copy it.
+  Result<std::optional<Batch>> peek(const std::function<bool()>& interrupted = {});
+
+  LoaderStats stats() const;
+  // Stops and joins the threads, frees all memory but batches still held. Idempotent; a waiting next()
+  // returns `cancelled`.
+  void close();
+
+ private:
+  explicit Loader(std::unique_ptr<internal::LoaderImpl> impl);
+  std::unique_ptr<internal::LoaderImpl> impl_;
+};
+
+}  // namespace penstock

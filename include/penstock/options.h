@@ -1,0 +1,59 @@
+// Options of Dataset::open and Loader::create. Each field says its default, unit and cost.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "penstock/memory_budget.h"
+
+namespace penstock {
+
+class File;
+
+struct OpenOptions {
+  // Which matrix: "X", "raw/X" or "layers/NAME".
+  std::string matrix = "X";
+  // "exact": files must have the same var names in the same order.
+  std::string join = "exact";
+  // The var column that names the genes; empty: the index of var.
+  std::string var_key;
+  // Bytes that metadata (chunk indexes, row tables, names, obs columns read) may hold.
+  std::uint64_t index_memory = 256'000'000;
+  // How paths become files; unset: pread on regular files. For tests and other file systems.
+  std::function<Result<std::shared_ptr<const File>>(const std::string& path)> opener;
+};
+
+enum class BatchFormat : std::uint8_t { csr, dense };
+enum class OutputType : std::uint8_t { float32, float64, float16, bfloat16, int32, int64, int16, uint8 };
+
+struct LoaderOptions {
+  std::uint64_t batch_size = 1024;  // rows
+  // Everything this loader holds. Either a limit in bytes or a budget that several loaders share.
+  std::uint64_t memory = 1'000'000'000;
+  std::shared_ptr<MemoryBudget> shared_budget;
+  bool shuffle = true;  // false: file order
+  std::uint64_t seed = 0;
+  BatchFormat format = BatchFormat::csr;
+  OutputType dtype = OutputType::float32;
+  std::vector<std::string> obs;  // columns that travel with the rows
+  // Categories to code a column by, instead of the Dataset's own: values outside become -1.
+  std::map<std::string, std::vector<std::string>> categories;
+  bool drop_last = false;
+  std::uint32_t rank = 0, world_size = 1;
+  std::uint32_t threads = 0;     // decode threads; 0: the cores this process may use (affinity, cgroup quota)
+  std::uint32_t io_threads = 0;  // readers; 0: the default (see ARCHITECTURE.md)
+  std::uint64_t window_rows = 0;     // 0: from data and memory
+  std::uint64_t block_rows = 0;      // 0: from data and memory
+  double slot_timeout_seconds = 10;  // how long next() waits when the consumer holds every batch
+  // Called once, without locks, when next() finds every slot held; Python runs gc.collect() here.
+  std::function<void()> on_slots_exhausted;
+  // Tests only: bytes of window pages to really have, to force deferred rows. 0: as planned.
+  std::uint64_t test_window_bytes = 0;
+};
+
+}  // namespace penstock

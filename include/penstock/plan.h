@@ -1,0 +1,57 @@
+// What a loader is about to do, worked out from metadata and a small sample before anything is read.
+//
+// Thread contract: a value.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "penstock/memory_budget.h"
+
+namespace penstock {
+
+struct Plan {
+  // data
+  std::uint64_t n_files = 0, n_rows = 0, n_cols = 0;
+  // order
+  bool shuffle = true;
+  std::uint64_t seed = 0;
+  std::uint64_t batch_size = 0;
+  std::uint64_t block_rows = 0;  // rows a block aims at; real blocks end at chunk boundaries
+  std::uint64_t n_blocks = 0;
+  std::uint64_t window_rows = 0;  // a multiple of batch_size, except when the epoch is smaller
+  double blocks_per_window = 0;
+  double q_eff = 0;  // independent cells a batch is worth when a block shares one label
+  // this rank
+  std::uint32_t rank = 0, world_size = 1;
+  std::uint64_t rows_this_rank = 0, n_batches = 0;
+  // output
+  std::string format, dtype;
+  // engine
+  std::uint32_t threads = 0, io_threads = 0;
+  std::uint64_t slots = 0;              // batches that can exist at once, at the typical size
+  std::uint64_t slot_bytes = 0;         // a typical batch
+  std::uint64_t slot_bytes_max = 0;     // the largest batch the metadata allows
+  std::uint64_t compact_row_bytes = 0;  // estimate of a row in the window
+  bool resident_rows = true;            // row offsets and codes stay in memory (else re-read with each block)
+  // cost of one epoch of this rank (world_size == 1: exact for a cold start)
+  std::uint64_t bytes_to_read = 0, bytes_to_decode = 0, requests = 0;
+  double read_amplification =
+      1;                         // bytes_to_read / bytes of the chunks that hold the selected rows, each once
+  double seconds_per_epoch = 0;  // from the sample's decode time; 0 when unknown
+  std::uint64_t first_window_rows = 0;  // rows that are read before the first batch
+  // memory: the most each tag will hold
+  std::uint64_t memory = 0;
+  std::array<std::uint64_t, kMemoryTags> memory_by_tag{};
+  std::vector<std::string> notes;  // advice and warnings in words
+
+  // Several lines for people.
+  std::string to_text() const;
+  // "4 files · 100,000 cells · 256 MB → window 28,672 cells, 480 blocks · 2 threads · ~2 s/epoch"
+  std::string summary() const;
+  std::string to_json() const;
+};
+
+}  // namespace penstock

@@ -1,0 +1,8 @@
+// The version of the headers; version() is that of the library.
+#pragma once
+
+#define PENSTOCK_VERSION "0.1.0"
+
+namespace penstock {
+const char* version();
+}

@@ -1,0 +1,288 @@
+"""The Penstock engine. Internal: use the penstock package."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy
+import numpy.typing
+
+version: str = "0.1.0"
+
+class MemoryBudget:
+    """A byte budget that loaders never exceed."""
+
+    def __init__(self, limit: int) -> None:
+        """limit: bytes."""
+
+    @property
+    def limit(self) -> int:
+        """Bytes."""
+
+    def usage(self) -> dict[str, Any]:
+        """Bytes held now and at most, in all and by tag."""
+
+def parse_bytes(text: str) -> int:
+    """'2GB' -> 2000000000."""
+
+def format_bytes(bytes: int) -> str:
+    """1234567 -> '1.23 MB'."""
+
+class FileInfo:
+    """What open found in one file."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def n_obs(self) -> int:
+        """All rows of the file."""
+
+    @property
+    def first_row(self) -> int:
+        """Global number of the file's row 0."""
+
+    @property
+    def selected(self) -> int:
+        """Rows of this Dataset's selection."""
+
+    @property
+    def file_bytes(self) -> int:
+        """Bytes of the file."""
+
+    @property
+    def entries(self) -> int:
+        """Stored non-zeros of the matrix."""
+
+    @property
+    def layout(self) -> str:
+        """Encoding, chunks and codecs of the matrix, in words."""
+
+    def __repr__(self) -> str: ...
+
+class Dataset:
+    """Internal: see penstock.Dataset."""
+
+    @staticmethod
+    def open(paths: Sequence[str], matrix: str, join: str, var_key: str, index_memory: int) -> Dataset: ...
+    @property
+    def n_obs(self) -> int: ...
+    @property
+    def n_obs_total(self) -> int: ...
+    @property
+    def n_vars(self) -> int: ...
+    @property
+    def index_bytes(self) -> int: ...
+    @property
+    def matrix(self) -> str: ...
+    @property
+    def value_dtype(self) -> str: ...
+    def files(self) -> list[FileInfo]: ...
+    def notes(self) -> list[str]: ...
+    def other_matrices(self) -> list[str]: ...
+    def obs_columns(self) -> list[tuple[str, str, bool, str]]:
+        """(name, dtype, usable, why not) of each column."""
+
+    def obs(self, name: str) -> dict[str, Any]: ...
+    def obs_names(self) -> list[str]: ...
+    def var_columns(self) -> list[tuple[str, str, bool, str]]: ...
+    def var(self, name: str) -> dict[str, Any]: ...
+    def var_names(self) -> list[str]: ...
+    def categories(self, column: str) -> list[str]: ...
+    def select_slice(self, start: int, stop: int, step: int) -> Dataset: ...
+    def select_mask(self, keep: numpy.typing.NDArray[numpy.uint8]) -> Dataset: ...
+    def select_positions(self, positions: numpy.typing.NDArray[numpy.int64]) -> Dataset: ...
+    def split(self, fractions: Sequence[float], seed: int) -> list[Dataset]: ...
+    def locate(self, row: int) -> tuple[int, int]:
+        """(file number, row within the file) of a global row number."""
+
+    def global_rows(self, first: int, count: int) -> numpy.typing.NDArray[numpy.int64]: ...
+    def read_rows(
+        self, positions: numpy.typing.NDArray[numpy.int64]
+    ) -> tuple[
+        int,
+        int,
+        numpy.typing.NDArray[numpy.int64],
+        numpy.typing.NDArray[numpy.int64],
+        numpy.typing.NDArray[numpy.uint8],
+        str,
+    ]:
+        """
+        (n_rows, n_cols, indptr, indices, bytes of the values, dtype of the values)
+        """
+
+class Plan:
+    """What a loader is about to do."""
+
+    def __init__(self, arg: Plan, /) -> None: ...
+    @property
+    def n_files(self) -> int:
+        """Files."""
+
+    @property
+    def n_rows(self) -> int:
+        """Selected rows over all ranks."""
+
+    @property
+    def n_cols(self) -> int:
+        """Genes."""
+
+    @property
+    def shuffle(self) -> bool:
+        """False: file order."""
+
+    @property
+    def seed(self) -> int: ...
+    @property
+    def batch_size(self) -> int:
+        """Rows."""
+
+    @property
+    def block_rows(self) -> int:
+        """Rows a block aims at; real blocks end at chunk boundaries."""
+
+    @property
+    def n_blocks(self) -> int: ...
+    @property
+    def window_rows(self) -> int:
+        """Rows shuffled together; a multiple of batch_size."""
+
+    @property
+    def blocks_per_window(self) -> float: ...
+    @property
+    def q_eff(self) -> float:
+        """Independent cells a batch is worth when a block shares one label."""
+
+    @property
+    def rank(self) -> int: ...
+    @property
+    def world_size(self) -> int: ...
+    @property
+    def rows_this_rank(self) -> int: ...
+    @property
+    def n_batches(self) -> int:
+        """Batches of an epoch of this rank."""
+
+    @property
+    def format(self) -> str: ...
+    @property
+    def dtype(self) -> str: ...
+    @property
+    def threads(self) -> int:
+        """Decode threads."""
+
+    @property
+    def io_threads(self) -> int:
+        """Readers."""
+
+    @property
+    def slots(self) -> int:
+        """Batches that can exist at once, at the typical size."""
+
+    @property
+    def slot_bytes(self) -> int:
+        """Bytes of a typical batch."""
+
+    @property
+    def slot_bytes_max(self) -> int:
+        """Bytes of the largest batch the metadata allows."""
+
+    @property
+    def compact_row_bytes(self) -> int:
+        """Estimated bytes of a row in the window."""
+
+    @property
+    def resident_rows(self) -> bool:
+        """Row offsets and codes stay in memory."""
+
+    @property
+    def bytes_to_read(self) -> int:
+        """Bytes read by one epoch of this rank."""
+
+    @property
+    def bytes_to_decode(self) -> int:
+        """Bytes decoded by one epoch of this rank."""
+
+    @property
+    def requests(self) -> int:
+        """Reads of one epoch of this rank."""
+
+    @property
+    def read_amplification(self) -> float:
+        """Bytes read / bytes needed once."""
+
+    @property
+    def seconds_per_epoch(self) -> float:
+        """Estimate from a sample; 0 when unknown."""
+
+    @property
+    def first_window_rows(self) -> int:
+        """Rows read before the first batch."""
+
+    @property
+    def memory(self) -> int:
+        """The budget, in bytes."""
+
+    @property
+    def memory_by_tag(self) -> dict[str, int]:
+        """The most bytes each tag will hold."""
+
+    @property
+    def notes(self) -> list[str]:
+        """Advice and warnings in words."""
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+
+    def to_text(self) -> str:
+        """Several lines for people."""
+
+    def to_json(self) -> str:
+        """All numbers as JSON."""
+
+def densify(indptr: Any, indices: Any, values: Any, out: Any) -> bool:
+    """CSR arrays into out; False when the kernel does not have these types."""
+
+def usable_cores() -> int:
+    """Cores this process may use: affinity and cgroup quota, at least 1."""
+
+class Loader:
+    """Internal: see penstock.Loader."""
+
+    @staticmethod
+    def create(
+        dataset: Dataset,
+        *,
+        batch_size: int,
+        shared_budget: MemoryBudget | None,
+        memory: int,
+        shuffle: bool,
+        seed: int,
+        format: str,
+        dtype: str,
+        obs: Sequence[str],
+        categories: Mapping[str, Sequence[str]],
+        drop_last: bool,
+        rank: int,
+        world_size: int,
+        threads: int,
+        io_threads: int,
+        window_rows: int,
+        block_rows: int,
+        slot_timeout: float,
+        test_window_bytes: int,
+    ) -> Loader: ...
+    def plan(self) -> Plan: ...
+    @property
+    def n_batches(self) -> int: ...
+    def categories(self, column: str) -> list[str]: ...
+    def start_epoch(self, epoch: int | None) -> None: ...
+    @property
+    def next_epoch(self) -> int: ...
+    def next(self, dlpack: bool) -> Any:
+        """None at the end of the epoch; see batch_to_dlpack."""
+
+    def peek(self, dlpack: bool) -> Any:
+        """As next(), but the batch stays. Read-only: copy it."""
+
+    def stats(self) -> dict[str, Any]: ...
+    def close(self) -> None: ...

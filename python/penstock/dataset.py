@@ -1,0 +1,639 @@
+"""Datasets: the rows of files as one matrix, and selections of them."""
+
+from __future__ import annotations
+
+import functools
+import html
+import operator
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex
+
+import numpy as np
+import pandas as pd
+
+from penstock import _core
+from penstock.budget import parse_memory
+from penstock.columns import to_series
+from penstock.errors import not_found
+from penstock.paths import PathLike, expand
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+__all__ = ["Dataset", "Obs", "open"]
+
+# Rows handled at a time where a selection is turned into bits.
+_CHUNK = 1 << 20
+# to_anndata is for a look: this many rows without being asked.
+_LOOK = 100_000
+
+
+class _Files:
+    """What open was asked for: enough to open again, in a forked child or after unpickling."""
+
+    def __init__(self, paths: list[str], options: dict[str, Any]) -> None:
+        self.paths = paths
+        self.absolute = [os.path.abspath(path) for path in paths]
+        self.options = options
+
+    def open(self) -> _core.Dataset:
+        return _core.Dataset.open(self.paths, **self.options)
+
+    def reopen(self) -> _core.Dataset:
+        return _core.Dataset.open(self.absolute, **self.options)
+
+
+def open(
+    paths: PathLike | Iterable[PathLike],
+    *,
+    matrix: str = "X",
+    join: str = "exact",
+    var_key: str | None = None,
+    index_memory: int | str = "256MB",
+) -> Dataset:
+    """Open ``.h5ad`` files as one `Dataset`, reading metadata only.
+
+    Parameters
+    ----------
+    paths
+        A path, a glob, a directory (all ``.h5ad`` in it), or a list of these. Globs and directories are
+        sorted by name, a list keeps its order.
+    matrix
+        ``"X"``, ``"raw/X"`` or ``"layers/NAME"``.
+    join
+        ``"exact"``: all files must have the same genes in the same order.
+    var_key
+        The var column that names the genes; None: the index of var.
+    index_memory
+        Bytes that metadata may hold: chunk indexes, row tables, names and the obs columns you read.
+
+    Returns
+    -------
+    Dataset
+        Of shape (rows of all files, genes).
+
+    Raises
+    ------
+    FileNotFoundError
+        No such file, or nothing matches.
+    KeyError
+        There is no such matrix or ``var_key``; the message lists what there is.
+    ValueError
+        The files have different genes; the first difference is named.
+    NotImplementedError
+        The matrix is stored in a way that is not read yet; the message names it.
+    CorruptFileError, OSError
+        A file is damaged or cannot be read; the message says where.
+    MemoryBudgetError
+        Metadata needs more than ``index_memory``.
+
+    Examples
+    --------
+    >>> ds = penstock.open("tahoe/plate*.h5ad")
+    >>> ds = penstock.open(["a.h5ad", "b.h5ad"], matrix="layers/counts")
+    """
+    files = _Files(
+        expand(paths),
+        {
+            "matrix": matrix,
+            "join": join,
+            "var_key": var_key or "",
+            "index_memory": parse_memory(index_memory, "index_memory"),
+        },
+    )
+    return Dataset._make(files, files.open())
+
+
+class Obs:
+    """The obs table of a `Dataset`; columns are read when asked for.
+
+    Examples
+    --------
+    >>> ds.obs.columns
+    Index(['cell_line', 'drug', 'n_counts'], dtype='object')
+    >>> ds.obs["drug"].value_counts()
+    >>> ds.obs[["cell_line", "drug"]]
+    >>> ds.obs.head()
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+
+    @property
+    def columns(self) -> pd.Index[Any]:
+        """Names of the columns, in the order of the first file."""
+        return pd.Index([name for name, *_ in self._dataset._handle.obs_columns()], dtype=object)
+
+    @property
+    def dtypes(self) -> pd.Series[Any]:
+        """The type of each column as stored, by name."""
+        infos = self._dataset._handle.obs_columns()
+        return pd.Series([dtype for _, dtype, *_ in infos], index=self.columns, dtype=object)
+
+    def _column(self, name: str) -> pd.Series[Any]:
+        known = self.columns
+        if name not in known:
+            raise not_found("obs has no column", name, known)
+        return to_series(self._dataset._handle.obs(name), pd.RangeIndex(len(self._dataset)))
+
+    def __getitem__(self, key: str | Sequence[str]) -> Any:
+        """A column as a Series, or several as a DataFrame; indexed by position in the Dataset.
+
+        Categoricals are categorical; integers, floats and booleans have their stored type; nullable columns
+        are pandas' nullable types. The index counts positions, so that ``ds[column == value]`` and
+        ``ds[column.index[...]]`` select rows.
+        """
+        if isinstance(key, str):
+            return self._column(key)
+        return pd.DataFrame(
+            {name: self._column(name) for name in key}, index=pd.RangeIndex(len(self._dataset))
+        )
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.columns
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def head(self, n: int = 5) -> pd.DataFrame:
+        """The first rows of all columns that can be read, indexed by obs name.
+
+        Parameters
+        ----------
+        n
+            Rows.
+
+        Examples
+        --------
+        >>> ds.obs.head(2)
+                 cell_line     drug
+        AAACCTGA      A549  DMSO_TF
+        AAACGGGT      HeLa  Aspirin
+        """
+        return self._dataset[:n].obs.to_frame()
+
+    def to_frame(self) -> pd.DataFrame:
+        """All columns that can be read, indexed by obs name. Warns about the others.
+
+        Examples
+        --------
+        >>> ds[:1000].obs.to_frame()
+        """
+        return _frame("obs", self._dataset._handle.obs_columns(), self._column, self._dataset.obs_names)
+
+    def __repr__(self) -> str:
+        infos = self._dataset._handle.obs_columns()
+        lines = [f"obs of {len(self._dataset):,} rows, {len(infos)} columns"]
+        lines += [
+            f"  {name}: {dtype}" + ("" if usable else f" ({why})") for name, dtype, usable, why in infos
+        ]
+        return "\n".join(lines)
+
+
+def _frame(
+    table: str, infos: list[tuple[str, str, bool, str]], column: Any, index: pd.Index[Any]
+) -> pd.DataFrame:
+    skipped = [f"{name} ({why})" for name, _, usable, why in infos if not usable]
+    if skipped:
+        warnings.warn(f"{table} columns left out: {', '.join(skipped)}", stacklevel=3)
+    columns = {name: column(name).set_axis(index) for name, _, usable, _ in infos if usable}
+    return pd.DataFrame(columns, index=index)
+
+
+class Dataset:
+    """The rows of one or more files as one matrix with obs and var; or a selection of its rows.
+
+    Made by `open`, by selecting (``ds[rows]``) and by `split`. A selection is a set of rows: they stay in
+    file order, whatever the order they were asked in. Rows have two numbers: a *global* number over all
+    rows of all files, which never changes and is what ``batch.index`` holds, and a *position* in this
+    Dataset.
+
+    Examples
+    --------
+    >>> ds = penstock.open("tahoe/plate*.h5ad")
+    >>> ds.shape
+    (100648790, 62710)
+    >>> treated = ds[ds.obs["drug"] != "DMSO_TF"]
+    >>> train, val = treated.split([0.9, 0.1], seed=0)
+    >>> loader = penstock.Loader(train, batch_size=4096, memory="2GB", obs=["cell_line"])
+    """
+
+    _files: _Files
+    _handle_: _core.Dataset
+    _pid: int
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise TypeError("a Dataset is made by penstock.open(paths)")
+
+    @classmethod
+    def _make(cls, files: _Files, handle: _core.Dataset) -> Dataset:
+        self = cls.__new__(cls)
+        self._files = files
+        self._handle_ = handle
+        self._pid = os.getpid()
+        return self
+
+    @property
+    def _handle(self) -> _core.Dataset:
+        return self._handle_
+
+    def _native(self) -> _core.Dataset:
+        """The engine's dataset for a loader of this process; a forked child opens the files itself."""
+        if self._pid != os.getpid():
+            self._parent = self._handle_  # kept: nothing of the parent's is destroyed here
+            self._handle_ = _reopen(self._files, len(self), self._handle_.n_obs_total, self._selection())
+            self._pid = os.getpid()
+        return self._handle_
+
+    # --- shape and names ---
+
+    @property
+    def n_obs(self) -> int:
+        """Rows selected."""
+        return int(self._handle.n_obs)
+
+    @property
+    def n_vars(self) -> int:
+        """Genes."""
+        return int(self._handle.n_vars)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows selected, genes)."""
+        return self.n_obs, self.n_vars
+
+    def __len__(self) -> int:
+        return self.n_obs
+
+    @property
+    def matrix(self) -> str:
+        """Which matrix is streamed: ``"X"``, ``"raw/X"`` or ``"layers/NAME"``."""
+        return self._handle.matrix
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The stored type of the matrix's values."""
+        return np.dtype(self._handle.value_dtype)
+
+    @functools.cached_property
+    def obs_names(self) -> pd.Index[Any]:
+        """Names of the rows. Read at the first use; not necessarily unique."""
+        return pd.Index(self._handle.obs_names(), dtype=object)
+
+    @functools.cached_property
+    def var_names(self) -> pd.Index[Any]:
+        """Names of the genes."""
+        return pd.Index(self._handle.var_names(), dtype=object)
+
+    @functools.cached_property
+    def var(self) -> pd.DataFrame:
+        """The var table of the first file, indexed by gene name. Warns about columns that cannot be read."""
+        positions = pd.RangeIndex(self.n_vars)
+        return _frame(
+            "var",
+            self._handle.var_columns(),
+            lambda name: to_series(self._handle.var(name), positions),
+            self.var_names,
+        )
+
+    @property
+    def obs(self) -> Obs:
+        """The obs table, read column by column: ``ds.obs.columns``, ``ds.obs["drug"]``."""
+        return Obs(self)
+
+    # --- files ---
+
+    @property
+    def files(self) -> list[_core.FileInfo]:
+        """What open found in each file: ``path``, ``n_obs``, ``first_row``, ``selected``, ``file_bytes``, ``entries``
+        (stored non-zeros) and ``layout``."""
+        return self._handle.files()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of metadata held in memory, shared by all selections (bounded by ``index_memory``)."""
+        return int(self._handle.index_bytes)
+
+    @property
+    def notes(self) -> list[str]:
+        """Advice found at open, in words: for instance that X is not counts but ``raw/X`` is."""
+        return self._handle.notes()
+
+    def locate(self, index: SupportsIndex) -> tuple[str, int]:
+        """Where a global row number (of ``batch.index``) comes from.
+
+        Parameters
+        ----------
+        index
+            Global row number.
+
+        Returns
+        -------
+        (str, int)
+            The file's path and the row within it, from 0.
+
+        Raises
+        ------
+        IndexError
+            There is no such row.
+
+        Examples
+        --------
+        >>> ds.locate(batch.index[0])
+        ('tahoe/plate3.h5ad', 81723)
+        """
+        row = operator.index(index)
+        total = int(self._handle.n_obs_total)
+        if not 0 <= row < total:
+            raise IndexError(f"global row {row} is not among the {total:,} rows of these files")
+        file, local = self._handle.locate(row)
+        return self._handle.files()[file].path, local
+
+    def categories(self, column: str) -> list[str]:
+        """The categories that batches code a column by.
+
+        Parameters
+        ----------
+        column
+            A categorical or string column of obs.
+
+        Returns
+        -------
+        list of str
+            The sorted union over all rows of all files, the same for every selection and split.
+
+        Raises
+        ------
+        KeyError
+            There is no such column.
+        ValueError
+            The column holds numbers, or more than 65,536 different strings.
+
+        Examples
+        --------
+        >>> ds.categories("cell_line")[:2]
+        ['A498', 'A549']
+        """
+        known = self.obs.columns
+        if column not in known:
+            raise not_found("obs has no column", column, known)
+        return self._handle.categories(column)
+
+    # --- selections ---
+
+    def __getitem__(self, key: Any) -> Dataset:
+        """Select rows: ``ds[slice | boolean mask | integer positions | position]``; ``ds[rows, :]`` is the same.
+
+        Raises
+        ------
+        IndexError
+            A position is out of range, or a mask has the wrong length.
+        ValueError
+            A position is given twice: a selection is a set.
+        NotImplementedError
+            Genes are selected.
+        """
+        if isinstance(key, tuple):
+            if len(key) != 2:
+                raise IndexError(f"a Dataset has two dimensions, the index has {len(key)}")
+            key, genes = key
+            if genes is not Ellipsis and not (isinstance(genes, slice) and genes == slice(None)):
+                raise NotImplementedError(
+                    "gene selection (ds[rows, genes]) comes in a later version; select columns of the batch instead"
+                )
+        return self._make(self._files, self._select(key))
+
+    def _select(self, key: Any) -> _core.Dataset:
+        n = self.n_obs
+        if key is Ellipsis:
+            return self._handle
+        if isinstance(key, slice):
+            start, stop, step = key.indices(n)
+            count = len(range(start, stop, step))
+            if step < 0:  # the same rows, ascending
+                start, step = start + (count - 1) * step, -step
+            return self._handle.select_slice(
+                start if count else 0, start + count * step if count else 0, step
+            )
+        if isinstance(key, (bool, np.bool_, str, bytes)):
+            raise TypeError(f"rows are selected by slice, mask or positions, not by {key!r}")
+        if isinstance(key, (int, np.integer)):
+            key = [int(key)]
+        return self._select_array(_as_array(key), n)
+
+    def _select_array(self, rows: np.ndarray[Any, Any], n: int) -> _core.Dataset:
+        if rows.ndim == 0:
+            raise TypeError(f"rows are selected by slice, mask or positions, not by {rows}")
+        if rows.ndim != 1:
+            raise IndexError(f"rows must have one dimension, not {rows.ndim}")
+        if rows.dtype == bool:
+            if len(rows) != n:
+                raise IndexError(f"the mask has {len(rows):,} entries for {n:,} rows")
+            return self._handle.select_mask(np.ascontiguousarray(rows).view(np.uint8))
+        if rows.size == 0:
+            return self._handle.select_slice(0, 0, 1)
+        if rows.dtype.kind not in "iu":
+            raise TypeError(
+                f"rows are selected by slice, mask or integer positions, not by {rows.dtype}; for obs names: "
+                "ds[ds.obs_names.isin(names)]"
+            )
+        positions = rows.astype(np.int64)
+        positions[positions < 0] += n
+        if positions.min() < 0 or positions.max() >= n:
+            raise IndexError(f"a position is out of range for {n:,} rows")
+        return self._handle.select_positions(positions)
+
+    def __iter__(self) -> NoReturn:
+        raise TypeError("a Dataset is not an iterator over rows: use penstock.Loader(ds)")
+
+    def __getitems__(self, indices: Any) -> NoReturn:
+        # What torch's DataLoader calls for a batch of a map-style dataset.
+        raise TypeError(
+            "a penstock.Dataset is not read row by row: use penstock.Loader(ds, batch_size=64) in place of "
+            "DataLoader(ds, batch_size=64)"
+        )
+
+    def split(
+        self,
+        fractions: Sequence[float],
+        *,
+        seed: int = 0,
+        group_by: str | None = None,
+        stratify_by: str | None = None,
+        unit: str = "auto",
+    ) -> list[Dataset]:
+        """Disjoint random parts.
+
+        Parameters
+        ----------
+        fractions
+            The share of each part; they sum to at most 1.
+        seed
+            The same seed gives the same parts.
+        group_by, stratify_by
+            Not there yet.
+        unit
+            ``"auto"``: single rows below 1 million rows, else runs of 256 consecutive rows, so that each
+            part is still read in runs.
+
+        Returns
+        -------
+        list of Dataset
+            One per fraction.
+
+        Raises
+        ------
+        ValueError
+            The fractions are not positive or sum to more than 1.
+        NotImplementedError
+            ``group_by``, ``stratify_by`` or another ``unit`` is asked for.
+
+        Examples
+        --------
+        >>> train, val = ds.split([0.9, 0.1], seed=0)
+        """
+        for name, value in (("group_by", group_by), ("stratify_by", stratify_by)):
+            if value is not None:
+                raise NotImplementedError(f"split({name}=...) comes in a later version")
+        if unit != "auto":
+            raise NotImplementedError(f'split(unit={unit!r}) comes in a later version; unit="auto" is there')
+        if operator.index(seed) < 0:
+            raise ValueError(f"seed={seed} must be at least 0")
+        parts = self._handle.split([float(f) for f in fractions], operator.index(seed))
+        return [self._make(self._files, part) for part in parts]
+
+    # --- a look ---
+
+    def to_anndata(self, rows: Any = None) -> AnnData:
+        """Rows in memory as an AnnData, for a look; training streams through a `Loader`.
+
+        Parameters
+        ----------
+        rows
+            As in ``ds[rows]``; None: all, if they are at most 100,000.
+
+        Returns
+        -------
+        anndata.AnnData
+            X as CSR in the stored type, obs and var; columns that cannot be read are left out with a warning.
+
+        Raises
+        ------
+        ValueError
+            More than 100,000 rows without being asked for.
+        ImportError
+            anndata is not installed.
+
+        Examples
+        --------
+        >>> ds.to_anndata(slice(0, 1000))
+        AnnData object with n_obs × n_vars = 1000 × 62710
+        """
+        try:
+            from anndata import AnnData
+        except ImportError as error:
+            raise ImportError('to_anndata needs anndata: pip install "penstock[anndata]"') from error
+        import scipy.sparse as sp
+
+        if rows is None and self.n_obs > _LOOK:
+            raise ValueError(
+                f"to_anndata() of {self.n_obs:,} rows would fill memory: to_anndata(slice(0, 1000))"
+            )
+        part = self if rows is None else self[rows]
+        n_rows, n_cols, indptr, indices, values, dtype = part._handle.read_rows(
+            np.arange(part.n_obs, dtype=np.int64)
+        )
+        matrix = sp.csr_matrix((values.view(np.dtype(dtype)), indices, indptr), shape=(n_rows, n_cols))
+        obs, var = part.obs.to_frame(), self.var.copy()
+        obs.index, var.index = obs.index.astype(str), var.index.astype(str)
+        return AnnData(X=matrix, obs=obs, var=var)
+
+    def _lines(self) -> tuple[str, list[tuple[str, str]]]:
+        files = self.files
+        size = _core.format_bytes(sum(f.file_bytes for f in files))
+        total = int(self._handle.n_obs_total)
+        of = "" if self.n_obs == total else f" of {total:,}"
+        layout = files[0].layout.split(",")[0] if files else ""
+        head = (
+            f"Dataset: {self.n_obs:,}{of} obs × {self.n_vars:,} vars, {len(files)} "
+            f"file{'' if len(files) == 1 else 's'}, {layout}, {size} on disk"
+        )
+        columns = [name for name, *_ in self._handle.obs_columns()]
+        shown = ", ".join(columns[:12]) + (f", ... ({len(columns)} columns)" if len(columns) > 12 else "")
+        lines = [
+            ("matrix", f"{self.matrix}: {files[0].layout}" if files else self.matrix),
+            ("obs", shown or "none"),
+        ]
+        others = self._handle.other_matrices()
+        if others:
+            lines.append(("other matrices", ", ".join(others)))
+        lines += [("note", note) for note in self.notes]
+        return head, lines
+
+    def __repr__(self) -> str:
+        head, lines = self._lines()
+        return "\n".join([head, *(f"  {name}: {text}" for name, text in lines)])
+
+    def _repr_html_(self) -> str:
+        head, lines = self._lines()
+        rows = "".join(
+            f"<tr><th style='text-align:left'>{html.escape(name)}</th>"
+            f"<td style='text-align:left'>{html.escape(text)}</td></tr>"
+            for name, text in lines
+        )
+        return f"<p><b>{html.escape(head)}</b></p><table>{rows}</table>"
+
+    # --- pickling: paths, options and the selection as bits ---
+
+    def _selection(self) -> np.ndarray[Any, Any] | None:
+        """The selected rows as packed bits over all rows; None: all."""
+        total, n = int(self._handle.n_obs_total), self.n_obs
+        if n == total:
+            return None
+        selected = np.zeros(total, dtype=bool)
+        for first in range(0, n, _CHUNK):
+            selected[self._handle.global_rows(first, min(_CHUNK, n - first))] = True
+        return np.packbits(selected)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        files = self._files
+        state = (files.absolute, files.options, self.n_obs, int(self._handle.n_obs_total), self._selection())
+        return (_unpickle, state)
+
+
+def _as_array(rows: Any) -> np.ndarray[Any, Any]:
+    """Masks and positions from lists, numpy arrays, tensors, and pandas objects (by position, not by label)."""
+    if isinstance(rows, (pd.Series, pd.Index, pd.api.extensions.ExtensionArray)):
+        if pd.api.types.is_bool_dtype(rows.dtype):
+            if rows.isna().any():
+                raise ValueError("the mask has missing values: use mask.fillna(False)")
+            return np.asarray(rows, dtype=bool)
+        return np.asarray(rows)
+    return np.asarray(rows)
+
+
+def _reopen(files: _Files, n_obs: int, n_total: int, selection: np.ndarray[Any, Any] | None) -> _core.Dataset:
+    handle = files.reopen()
+    if handle.n_obs_total != n_total:
+        raise ValueError(
+            f"the files have {handle.n_obs_total:,} rows now, {n_total:,} when they were opened first"
+        )
+    if selection is None:
+        return handle
+    return handle.select_mask(np.unpackbits(selection, count=n_total))
+
+
+def _unpickle(
+    paths: list[str],
+    options: dict[str, Any],
+    n_obs: int,
+    n_total: int,
+    selection: np.ndarray[Any, Any] | None,
+) -> Dataset:
+    files = _Files(paths, options)
+    return Dataset._make(files, _reopen(files, n_obs, n_total, selection))

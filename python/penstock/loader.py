@@ -1,0 +1,598 @@
+"""Shuffled batches of a Dataset inside a byte budget."""
+
+from __future__ import annotations
+
+import dataclasses
+import operator
+import os
+import sys
+import warnings
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, SupportsIndex
+
+import numpy as np
+
+from penstock import _core
+from penstock.batch import Batch, make_batch
+from penstock.budget import MemoryBudget, parse_memory
+from penstock.dataset import Dataset
+from penstock.distributed import decode_threads, resolve_rank
+from penstock.errors import not_found
+from penstock.plan import Plan
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Loader"]
+
+
+def _integer(value: SupportsIndex, name: str, least: int) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name}={value!r} is not an integer") from None
+    if isinstance(value, bool) or not least <= number < 1 << 63:
+        raise ValueError(f"{name}={value!r} must be an integer of at least {least}")
+    return number
+
+
+def _choice(value: SupportsIndex | None, name: str) -> int:
+    """A number of at least 1, or the engine's choice, which it calls 0."""
+    return 0 if value is None else _integer(value, name, 1)
+
+
+def _dtype_name(dtype: Any) -> str:
+    """The name of a dtype given as text, numpy or torch dtype, or Python type."""
+    text = dtype if isinstance(dtype, str) else str(dtype)
+    if dtype is None or text.startswith("torch."):
+        return text.removeprefix("torch.")
+    try:
+        return str(np.dtype(dtype).name)
+    except TypeError:
+        return text
+
+
+def _labels(
+    obs: str | Sequence[str] | Mapping[str, Sequence[str] | None], dataset: Dataset
+) -> tuple[list[str], dict[str, list[str]]]:
+    """Columns that travel with the rows, and the categories given for some of them."""
+    names = [obs] if isinstance(obs, str) else list(obs)
+    known = list(dataset.obs.columns)
+    for name in names:
+        if name not in known:
+            raise not_found("obs has no column", name, known)
+    if len(set(names)) < len(names):
+        raise ValueError(f"obs={names!r} names a column twice")
+    categories: dict[str, list[str]] = {}
+    if isinstance(obs, Mapping):
+        for name, values in obs.items():
+            if values is None:
+                continue
+            if isinstance(values, (str, bytes)):
+                raise TypeError(f"the categories of {name!r} must be a list of strings, not one string")
+            categories[name] = [str(value) for value in values]
+            if len(set(categories[name])) < len(categories[name]):
+                raise ValueError(f"the categories given for {name!r} contain duplicates")
+    return names, categories
+
+
+@dataclasses.dataclass(frozen=True)
+class _Options:
+    """What the engine is asked for, but for rank and threads."""
+
+    batch_size: int
+    memory: int
+    shuffle: bool
+    seed: int
+    format: str
+    dtype: str
+    obs: list[str]
+    categories: dict[str, list[str]]
+    drop_last: bool
+    io_threads: int
+    window_rows: int
+    block_rows: int
+    slot_timeout: float
+    test_window_bytes: int
+
+
+class _PlainCounter:
+    """The number of the next epoch (see torch.EpochCounter)."""
+
+    def __init__(self, epoch: int) -> None:
+        self._epoch = epoch
+
+    def get(self) -> int:
+        return self._epoch
+
+    def set(self, epoch: int) -> None:
+        self._epoch = epoch
+
+
+class _Epoch(Iterator[Batch]):
+    """One pass over the batches. Ends when the loader begins another."""
+
+    __slots__ = ("__weakref__", "_categories", "_dlpack", "_engine", "_n_cols", "_names", "_wrap")
+
+    def __init__(self, engine: _core.Loader, kit: ModuleType, loader: Loader) -> None:
+        self._engine: _core.Loader | None = engine
+        self._wrap = kit.wrap
+        self._dlpack = kit.DLPACK
+        self._n_cols = loader._n_cols
+        self._names = loader._options.obs
+        self._categories = loader.categories
+
+    def __iter__(self) -> _Epoch:
+        return self
+
+    def __next__(self) -> Batch:
+        if self._engine is None:
+            raise StopIteration
+        parts = self._engine.next(self._dlpack)
+        if parts is None:
+            self._engine = None
+            raise StopIteration
+        x, obs, index = self._wrap(parts, self._n_cols, self._names)
+        return make_batch(x, obs, index, self._categories)
+
+    def end(self) -> None:
+        self._engine = None
+
+    def running(self) -> bool:
+        return self._engine is not None
+
+
+if TYPE_CHECKING:
+    from torch.utils.data import IterableDataset
+
+    _Base = IterableDataset[Batch]
+else:
+    # A real IterableDataset all the same: __new__ makes one where torch is there.
+    _Base = object
+
+
+@dataclasses.dataclass
+class _Process:
+    """What belongs to one process: made anew after fork and unpickling."""
+
+    pid: int
+    engine: _core.Loader | None = None
+    # (rank, world size) that the engine was made for.
+    share: tuple[int, int] | None = None
+    plan: Plan | None = None
+    categories: dict[str, list[str]] | None = None
+    # The iterator handed out last.
+    iterator: weakref.ref[_Epoch] | None = None
+    # The epoch that peek() has begun and no iterator has taken yet.
+    peeked: int | None = None
+    # A forked child keeps what its parent had, so that no destructor runs on it.
+    parent: _Process | None = None
+
+
+class Loader(_Base):
+    """Shuffled (or ordered) batches of a `Dataset` inside a byte budget.
+
+    A `torch.utils.data.IterableDataset` where torch is there. Each ``iter()`` begins the next epoch, also
+    after ``break``, and ends the iterator before it. The engine has its own threads: use the loader as it
+    is, or in a ``DataLoader(loader, batch_size=None, num_workers=0)``. In a DataLoader with workers, worker
+    0 yields everything and the others nothing.
+
+    The order of batches depends on the files, the selection, ``seed``, the epoch, ``world_size``,
+    ``batch_size``, ``block_rows`` and ``window_rows``, and on nothing else.
+
+    Parameters
+    ----------
+    dataset
+        What to stream: a `Dataset` or a selection of one.
+    batch_size
+        Rows per batch.
+    memory
+        Everything this loader may hold, in bytes: an int, text such as ``"2GB"``, or a `MemoryBudget` that
+        several loaders share. Half of it is the window in which rows are shuffled.
+    shuffle
+        False: file order, so that outputs line up with ``dataset.obs_names``.
+    seed
+        Of the shuffle; the epoch's number is mixed in.
+    format
+        ``"csr"`` or ``"dense"``.
+    dtype
+        Of X: float32, float64, float16, bfloat16, int32, int64, int16 or uint8, as text, numpy or torch
+        dtype. Conversion follows numpy's `astype`; `stats` counts the values it rounded.
+    to
+        ``"torch"`` for tensors, ``"numpy"`` for numpy arrays and `scipy.sparse.csr_matrix`.
+    obs
+        Columns that travel with the rows: names, or a mapping {column: categories}. With a mapping, codes
+        follow the categories given and values outside become -1: ``Loader(val,
+        obs=train_loader.categories)``.
+    drop_last
+        Leave out the last batch when it is short.
+    rank, world_size
+        This process's share; give both or none. None: torch.distributed when it is initialised, else the
+        environment's RANK and WORLD_SIZE (torchrun), else (0, 1), looked up when an epoch begins or at
+        ``len()``.
+    threads
+        Decode threads. None: the cores this process may use, divided by LOCAL_WORLD_SIZE. Shrinks to fit
+        the budget.
+    io_threads
+        Readers. None: the engine's default.
+    window_rows, block_rows
+        Rows shuffled together and rows read together. None: from the data and ``memory``.
+    slot_timeout
+        Seconds that ``next()`` waits when you hold every batch the budget has room for.
+
+    Raises
+    ------
+    MemoryBudgetError
+        The plan does not fit; the message has the numbers and the ways out. While iterating: all batches
+        are held.
+    KeyError
+        ``obs`` names a column that is not there.
+    ValueError, TypeError
+        An option makes no sense.
+    ImportError
+        ``to="torch"`` without torch.
+    CorruptFileError, OSError
+        While iterating: a read failed. The loader is then finished.
+
+    Examples
+    --------
+    >>> loader = penstock.Loader(train, batch_size=4096, memory="2GB", obs=["cell_line"])
+    >>> print(loader.plan)
+    >>> for epoch in range(10):
+    ...     for batch in loader:
+    ...         loss = F.cross_entropy(model(batch.dense()), batch.obs["cell_line"])
+    """
+
+    _plain_class: type[Loader]
+    # Tests only: bytes of window pages to really have.
+    _test_window_bytes = 0
+
+    def __new__(cls, *args: Any, to: str = "torch", **kwargs: Any) -> Self:
+        if to == "torch" or (to == "numpy" and sys.modules.get("torch") is not None):
+            try:
+                from penstock.torch import iterable_class
+            except ImportError as error:
+                if to == "numpy":
+                    return object.__new__(cls)
+                raise ImportError(
+                    'batches of torch tensors need torch: pip install "penstock[torch]", '
+                    'or Loader(..., to="numpy") for numpy and scipy'
+                ) from error
+            return object.__new__(iterable_class(cls))
+        return object.__new__(cls)
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        *,
+        batch_size: int = 1024,
+        memory: int | str | MemoryBudget = "1GB",
+        shuffle: bool = True,
+        seed: int = 0,
+        format: str = "csr",
+        dtype: Any = "float32",
+        to: str = "torch",
+        obs: str | Sequence[str] | Mapping[str, Sequence[str] | None] = (),
+        drop_last: bool = False,
+        rank: int | None = None,
+        world_size: int | None = None,
+        threads: int | None = None,
+        io_threads: int | None = None,
+        window_rows: int | None = None,
+        block_rows: int | None = None,
+        slot_timeout: float = 10.0,
+    ) -> None:
+        if not isinstance(dataset, Dataset):
+            raise TypeError(
+                f"Loader takes a penstock.Dataset, not {type(dataset).__name__}: Loader(penstock.open(path))"
+            )
+        if to not in ("torch", "numpy"):
+            raise ValueError(f'to={to!r} is not known: use "torch" or "numpy"')
+        if (rank is None) != (world_size is None):
+            raise ValueError("give both rank and world_size, or none of them")
+        self._share: tuple[int, int] | None = None
+        if rank is not None and world_size is not None:
+            self._share = _integer(rank, "rank", 0), _integer(world_size, "world_size", 1)
+            if self._share[0] >= self._share[1]:
+                raise ValueError(f"rank={rank} must be less than world_size={world_size}")
+        if not float(slot_timeout) >= 0:
+            raise ValueError(f"slot_timeout={slot_timeout!r} must be seconds, at least 0")
+        names, categories = _labels(obs, dataset)
+        self._dataset = dataset
+        self._budget = memory if isinstance(memory, MemoryBudget) else None
+        self._to = to
+        self._threads = _choice(threads, "threads")
+        self._options = _Options(
+            batch_size=_integer(batch_size, "batch_size", 1),
+            memory=0 if isinstance(memory, MemoryBudget) else parse_memory(memory, "memory"),
+            shuffle=bool(shuffle),
+            seed=_integer(seed, "seed", 0),
+            format=format,
+            dtype=_dtype_name(dtype),
+            obs=names,
+            categories=categories,
+            drop_last=bool(drop_last),
+            io_threads=_choice(io_threads, "io_threads"),
+            window_rows=_choice(window_rows, "window_rows"),
+            block_rows=_choice(block_rows, "block_rows"),
+            slot_timeout=float(slot_timeout),
+            test_window_bytes=self._test_window_bytes,
+        )
+        self._kit().check_options(self._options.format, self._options.dtype)
+        self._n_cols = dataset.n_vars
+        self._hint: tuple[int, int] | None = None
+        self._closed = False
+        self._epoch = self._new_counter(0)
+        self._process = _Process(os.getpid())
+        # Errors come here and not at the first batch.
+        self._build(self._share or (0, 1))
+
+    # --- the engine behind it ---
+
+    def _kit(self) -> ModuleType:
+        if self._to == "torch":
+            from penstock import torch
+
+            return torch
+        from penstock import arrays
+
+        return arrays
+
+    def _new_counter(self, epoch: int) -> Any:
+        if self._to == "torch":
+            from penstock.torch import EpochCounter
+
+            return EpochCounter(epoch)
+        return _PlainCounter(epoch)
+
+    def _build(self, share: tuple[int, int]) -> _core.Loader:
+        now = self._process
+        if now.engine is not None:
+            now.engine.close()
+            now.engine = None
+        engine = _core.Loader.create(
+            self._dataset._native(),
+            shared_budget=None if self._budget is None else self._budget._native(),
+            rank=share[0],
+            world_size=share[1],
+            threads=self._threads or decode_threads(),
+            **dataclasses.asdict(self._options),
+        )
+        now.engine, now.share = engine, share
+        now.plan = now.categories = now.peeked = None
+        return engine
+
+    def _current(self, resolve: bool = True) -> _core.Loader:
+        """The engine of this process; with `resolve`, for what is this process's share of the rows now."""
+        if self._process.pid != os.getpid():
+            self._process = _Process(os.getpid(), parent=self._process)
+        now = self._process
+        if self._closed:
+            raise RuntimeError("loader closed")
+        if now.engine is not None and not resolve:
+            return now.engine
+        share = self._find_share() if resolve else (self._share or self._hint or (0, 1))
+        if now.engine is None or share != now.share:
+            return self._build(share)
+        return now.engine
+
+    def _for_reading(self) -> _core.Loader:
+        """The engine to ask about plan and statistics: a closed one answers, too."""
+        if self._closed and self._process.engine is not None and self._process.pid == os.getpid():
+            return self._process.engine
+        return self._current(resolve=False)
+
+    def _find_share(self) -> tuple[int, int]:
+        if self._share is not None:
+            return self._share
+        found = resolve_rank()
+        # A spawned DataLoader worker has no torch.distributed: what held where it was pickled, holds.
+        if found == (0, 1) and self._hint is not None and self._worker() is not None:
+            return self._hint
+        return found
+
+    def _worker(self) -> tuple[int, int] | None:
+        if sys.modules.get("torch") is None:
+            return None
+        from penstock.torch import worker_number
+
+        return worker_number()
+
+    def _iterating(self) -> _Epoch | None:
+        """The iterator in use, if there is one."""
+        if self._process.iterator is None or self._process.pid != os.getpid():
+            return None
+        epoch = self._process.iterator()
+        return epoch if epoch is not None and epoch.running() else None
+
+    def _start(self, engine: _core.Loader) -> int:
+        number = int(self._epoch.get())
+        if self._process.peeked != number:
+            # Without a number the engine goes on with what it has read ahead.
+            engine.start_epoch(None if engine.next_epoch == number else number)
+        return number
+
+    # --- iteration ---
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Begin the next epoch; ends the iterator before it."""
+        worker = self._worker()
+        if worker is not None:
+            if worker[0] != 0:
+                return iter(())
+            warnings.warn(
+                f"a penstock.Loader in a DataLoader with num_workers={worker[1]}: worker 0 yields every batch and "
+                "the others none, because the engine has its own threads. num_workers=0 is faster: batches are "
+                "then handed over without a copy between processes",
+                stacklevel=2,
+            )
+        running = self._iterating()
+        if running is not None:
+            running.end()
+        engine = self._current()
+        number = self._start(engine)
+        self._process.peeked = None
+        self._epoch.set(number + 1)
+        epoch = _Epoch(engine, self._kit(), self)
+        self._process.iterator = weakref.ref(epoch)
+        return epoch
+
+    def __len__(self) -> int:
+        """Batches of one epoch of this rank."""
+        # Progress bars ask in the middle of an epoch, which must not end it.
+        return int(self._current(resolve=self._iterating() is None).n_batches)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Fix the number of the epoch that the next ``iter()`` begins, as in torch's samplers.
+
+        Parameters
+        ----------
+        epoch
+            At least 0.
+
+        Examples
+        --------
+        >>> loader.set_epoch(3)
+        """
+        self._epoch.set(_integer(epoch, "epoch", 0))
+
+    def peek(self) -> Batch:
+        """A copy of the first batch, without counting it: the next ``iter()`` begins with it.
+
+        While an epoch is being iterated, a copy of the batch that comes next in it.
+
+        Returns
+        -------
+        Batch
+            In memory of its own.
+
+        Raises
+        ------
+        ValueError
+            The loader has no batches.
+
+        Examples
+        --------
+        >>> model = Model(n_genes=loader.peek().X.shape[1])
+        """
+        running = self._iterating()
+        kit = self._kit()
+        engine = self._current(resolve=running is None)
+        parts = engine.peek(kit.DLPACK) if running is not None else None
+        if parts is None:
+            if running is not None:
+                running.end()
+            self._process.peeked = self._start(engine)
+            parts = engine.peek(kit.DLPACK)
+        if parts is None:
+            raise ValueError("this loader has no batches")
+        x, obs, index = kit.wrap(parts, self._n_cols, self._options.obs)
+        return make_batch(x, obs, index, self.categories).clone()
+
+    # --- what it is doing ---
+
+    @property
+    def dataset(self) -> Dataset:
+        """The Dataset that is streamed."""
+        return self._dataset
+
+    @property
+    def plan(self) -> Plan:
+        """What will be read, how well it is shuffled, and where the memory goes.
+
+        Examples
+        --------
+        >>> print(loader.plan)
+        """
+        engine, now = self._for_reading(), self._process
+        if now.plan is None:
+            now.plan = Plan(engine.plan())
+        return now.plan
+
+    @property
+    def categories(self) -> dict[str, list[str]]:
+        """Categories of the obs columns that have codes, in code order.
+
+        Returns
+        -------
+        dict
+            {column: list of str}; columns of numbers are absent.
+
+        Examples
+        --------
+        >>> loader.categories["cell_line"][:2]
+        ['A498', 'A549']
+        >>> val_loader = penstock.Loader(val, obs=loader.categories)
+        """
+        engine, now = self._for_reading(), self._process
+        if now.categories is None:
+            found = {name: engine.categories(name) for name in self._options.obs}
+            given = self._options.categories
+            now.categories = {name: values for name, values in found.items() if values or name in given}
+        return now.categories
+
+    def stats(self) -> dict[str, Any]:
+        """Counters since the loader was made.
+
+        Returns
+        -------
+        dict
+            ``batches``, ``rows``, ``entries`` (non-zeros) delivered; ``rows_decoded``, ``blocks_decoded``,
+            ``bytes_read``, ``reads``, ``bytes_decoded``; ``rows_deferred``, ``values_rounded``,
+            ``rows_sorted``, ``labels_missing``; times in seconds summed over threads: ``read_seconds``,
+            ``decode_seconds``, ``assemble_seconds``, ``worker_idle_seconds``,
+            ``consumer_wait_seconds``, ``consumer_busy_seconds``, ``elapsed_seconds``; ``slots_held``, the
+            batches you hold; ``memory``, see `MemoryBudget.usage`; ``who_waited``, in words.
+
+        Examples
+        --------
+        >>> print(loader.stats()["who_waited"])
+        the model waited 3 % of the time for data
+        """
+        return self._for_reading().stats()
+
+    # --- the end ---
+
+    def close(self) -> None:
+        """Stop the threads and free all memory but that of batches still held. May be called again.
+
+        Examples
+        --------
+        >>> with penstock.Loader(ds) as loader:
+        ...     batch = next(iter(loader))
+        """
+        self._closed = True
+        if self._process.engine is not None and self._process.pid == os.getpid():
+            self._process.engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    # --- pickling: configuration only ---
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        state = {key: value for key, value in self.__dict__.items() if key != "_process"}
+        state["_hint"] = self._find_share()
+        return (_restore, (getattr(type(self), "_plain_class", type(self)), self._to), state)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._process = _Process(os.getpid())
+
+    def __repr__(self) -> str:
+        o = self._options
+        labels = f", obs={o.obs}" if o.obs else ""
+        state = " (closed)" if self._closed else ""
+        return (
+            f"<Loader of {self._dataset.n_obs:,} x {self._n_cols:,}: batch_size={o.batch_size}, {o.format} {o.dtype}, "
+            f"shuffle={o.shuffle}, seed={o.seed}{labels}>{state}"
+        )
+
+
+def _restore(cls: type[Loader], to: str) -> Loader:
+    return cls.__new__(cls, to=to)

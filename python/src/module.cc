@@ -1,0 +1,18 @@
+// penstock._core: the engine as Python sees it. A table of contents; the package python/penstock is the
+// friendly face of it.
+#include "bindings.h"
+#include "penstock/version.h"
+
+NB_MODULE(_core, m) {
+  using namespace penstock::python;
+  m.doc() = "The Penstock engine. Internal: use the penstock package.";
+  m.attr("version") = penstock::version();
+  // Loaders kept in globals or cycles outlive the interpreter's own order of destruction; that is no bug.
+  nanobind::set_leak_warnings(false);
+  bind_errors(m);
+  bind_budget(m);
+  bind_dataset(m);
+  bind_plan(m);
+  bind_batch(m);
+  bind_loader(m);
+}

@@ -1,0 +1,56 @@
+#include "anndata/attributes.h"
+
+#include <fmt/format.h>
+
+namespace penstock::anndata {
+
+Result<std::optional<std::string>> string_attribute(const store::Node& node, const std::string& name) {
+  PENSTOCK_ASSIGN_OR_RETURN(const auto attribute, node.attribute(name));
+  if (!attribute) return std::optional<std::string>();
+  if (attribute->strings.size() != 1) {
+    return Status::corrupt(fmt::format("{}: attribute '{}' is {}, expected one string", node.where(), name,
+                                       attribute->type.description));
+  }
+  return std::optional(attribute->strings.front());
+}
+
+Result<std::string> encoding_type(const store::Node& node) {
+  PENSTOCK_ASSIGN_OR_RETURN(auto text, string_attribute(node, "encoding-type"));
+  return text.value_or("");
+}
+
+Result<bool> flag_attribute(const store::Node& node, const std::string& name) {
+  PENSTOCK_ASSIGN_OR_RETURN(const auto attribute, node.attribute(name));
+  return attribute && attribute->ints.size() == 1 && attribute->ints.front() != 0;
+}
+
+Result<std::optional<std::vector<std::uint64_t>>> shape_attribute(const store::Node& node,
+                                                                  const std::string& name) {
+  PENSTOCK_ASSIGN_OR_RETURN(const auto attribute, node.attribute(name));
+  if (!attribute) return std::optional<std::vector<std::uint64_t>>();
+  if (attribute->ints.size() != 2 || attribute->ints[0] < 0 || attribute->ints[1] < 0) {
+    return Status::corrupt(
+        fmt::format("{}: attribute '{}' is not two sizes (rows and columns)", node.where(), name));
+  }
+  return std::optional(std::vector<std::uint64_t>(attribute->ints.begin(), attribute->ints.end()));
+}
+
+Result<std::shared_ptr<const store::Array>> array_child(const store::Group& group, const std::string& name) {
+  if (!group.has(name)) return Status::corrupt(fmt::format("{}: no '{}' in it", group.where(), name));
+  PENSTOCK_ASSIGN_OR_RETURN(const auto node, group.child(name));
+  auto array = as_array(node);
+  if (array == nullptr) return Status::corrupt(node->where() + ": a group, expected an array");
+  return array;
+}
+
+std::shared_ptr<const store::Group> as_group(const std::shared_ptr<const store::Node>& node) {
+  const store::Group* group = node->as_group();
+  return group == nullptr ? nullptr : std::shared_ptr<const store::Group>(node, group);
+}
+
+std::shared_ptr<const store::Array> as_array(const std::shared_ptr<const store::Node>& node) {
+  const store::Array* array = node->as_array();
+  return array == nullptr ? nullptr : std::shared_ptr<const store::Array>(node, array);
+}
+
+}  // namespace penstock::anndata

@@ -1,0 +1,211 @@
+#include "anndata/column_reader.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <new>
+#include <stdexcept>
+
+#include "anndata/numbers.h"
+#include "base/checked.h"
+
+namespace penstock {
+
+std::uint64_t Column::size() const {
+  switch (kind) {
+    case Kind::categorical:
+      return codes.size();
+    case Kind::string:
+      return strings.size();
+    case Kind::integer:
+      return integers.size();
+    case Kind::floating:
+      return floats.size();
+    case Kind::boolean:
+      return booleans.size();
+  }
+  return 0;
+}
+
+}  // namespace penstock
+
+namespace penstock::anndata {
+
+namespace {
+
+using Encoding = FrameColumn::Encoding;
+
+Status no_memory(const FrameColumn& column) {
+  return Status::budget(column.where + ": the system has no memory for its values");
+}
+
+Result<std::vector<std::byte>> read_raw(const store::Array& array, std::uint64_t first, std::uint64_t count) {
+  const auto bytes = checked_mul(count, array.dtype().size);
+  if (!bytes) return Status::corrupt(array.where() + ": larger than memory");
+  std::vector<std::byte> raw(*bytes);
+  PENSTOCK_RETURN_IF_ERROR(array.read_range(first, count, raw));
+  return raw;
+}
+
+Status read_flags(const store::Array& array, std::uint64_t first, std::uint64_t count,
+                  std::vector<std::uint8_t>& out) {
+  PENSTOCK_ASSIGN_OR_RETURN(const auto raw, read_raw(array, first, count));
+  const std::size_t item = array.dtype().size;
+  out.resize(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto* element = raw.data() + i * item;
+    out[i] = std::any_of(element, element + item, [](std::byte b) { return b != std::byte{0}; }) ? 1 : 0;
+  }
+  return {};
+}
+
+Status read_numbers(const store::Array& array, std::uint64_t first, std::uint64_t count, Column& column) {
+  PENSTOCK_ASSIGN_OR_RETURN(const auto raw, read_raw(array, first, count));
+  const NumericType type = array.dtype().number;
+  if (is_floating(type)) {
+    column.kind = Column::Kind::floating;
+    column.floats.resize(count);
+    to_double(type, raw.data(), column.floats);
+  } else {
+    column.kind = Column::Kind::integer;
+    column.is_unsigned = type == NumericType::u64;
+    column.integers.resize(count);
+    to_int64(type, raw.data(), column.integers);
+  }
+  return {};
+}
+
+Status read_codes(const FrameColumn& from, std::uint64_t first, std::uint64_t count,
+                  std::uint64_t n_categories, Column& column) {
+  const NumericType type = from.values->dtype().number;
+  PENSTOCK_ASSIGN_OR_RETURN(const auto raw, read_raw(*from.values, first, count));
+  std::vector<std::int64_t> codes(count);
+  to_int64(type, raw.data(), codes);
+  column.kind = Column::Kind::categorical;
+  column.codes.resize(count);
+  const auto limit = static_cast<std::int64_t>(std::min<std::uint64_t>(n_categories, 0x7fffffff));
+  for (std::size_t i = 0; i < count; ++i) {
+    if (codes[i] < -1 || codes[i] >= limit) {
+      return Status::corrupt(fmt::format("{}: the code of row {} is {}, expected -1 to {}", from.where,
+                                         first + i, codes[i], limit - 1));
+    }
+    column.codes[i] = static_cast<std::int32_t>(codes[i]);
+  }
+  return {};
+}
+
+// Column values as text, in order; categorical columns have been dealt with.
+std::vector<std::string> texts_of(Column&& column) {
+  if (column.kind == Column::Kind::string) return std::move(column.strings);
+  std::vector<std::string> texts(column.size());
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    switch (column.kind) {
+      case Column::Kind::integer:
+        texts[i] = integer_text(column.integers[i], column.is_unsigned);
+        break;
+      case Column::Kind::floating:
+        texts[i] = float_text(column.floats[i]);
+        break;
+      default:
+        texts[i] = column.booleans[i] != 0 ? "True" : "False";
+        break;
+    }
+  }
+  return texts;
+}
+
+bool any_missing(const Column& column) {
+  return std::any_of(column.missing.begin(), column.missing.end(), [](std::uint8_t m) { return m != 0; });
+}
+
+}  // namespace
+
+ByteCount string_bytes(const std::vector<std::string>& strings) {
+  ByteCount bytes = strings.capacity() * sizeof(std::string);
+  for (const std::string& s : strings) bytes += s.capacity() > 15 ? s.capacity() + 1 : 0;
+  return bytes;
+}
+
+std::uint64_t rows_at_once(const FrameColumn& column) {
+  constexpr std::uint64_t kRows = 64 << 10;
+  if (!column.values->is_chunked()) return kRows;
+  const std::uint64_t chunk = std::max<std::uint64_t>(column.values->chunk_elements(), 1);
+  return chunk >= kRows ? chunk : kRows / chunk * chunk;
+}
+
+Result<Column> read_rows(const FrameColumn& from, std::uint64_t first, std::uint64_t count,
+                         std::uint64_t n_categories) {
+  try {
+    Column column;
+    switch (from.encoding) {
+      case Encoding::categorical:
+        PENSTOCK_RETURN_IF_ERROR(read_codes(from, first, count, n_categories, column));
+        break;
+      case Encoding::number:
+      case Encoding::nullable_number:
+        PENSTOCK_RETURN_IF_ERROR(read_numbers(*from.values, first, count, column));
+        break;
+      case Encoding::boolean:
+      case Encoding::nullable_boolean:
+        column.kind = Column::Kind::boolean;
+        PENSTOCK_RETURN_IF_ERROR(read_flags(*from.values, first, count, column.booleans));
+        break;
+      case Encoding::string:
+      case Encoding::nullable_string:
+        column.kind = Column::Kind::string;
+        PENSTOCK_ASSIGN_OR_RETURN(column.strings, from.values->read_strings(first, count));
+        break;
+    }
+    if (from.mask) PENSTOCK_RETURN_IF_ERROR(read_flags(*from.mask, first, count, column.missing));
+    return column;
+  } catch (const std::bad_alloc&) {
+    return no_memory(from);
+  } catch (const std::length_error&) {
+    return no_memory(from);
+  }
+}
+
+Result<std::shared_ptr<const Categories>> read_categories(const FrameColumn& column, MemoryBudget& budget) {
+  auto result = std::make_shared<Categories>();
+  const FrameColumn& list = *column.categories;
+  if (list.size() > 0x7ffffffe) return Status::unsupported(column.where + ": 2^31 categories or more");
+  // Fill values make a list longer than its file; it must fit as empty strings before anything is allocated.
+  PENSTOCK_ASSIGN_OR_RETURN(result->held, budget.reserve(MemoryTag::obs, list.size() * sizeof(std::string)));
+  PENSTOCK_ASSIGN_OR_RETURN(auto values, read_rows(list, 0, list.size(), 0));
+  if (any_missing(values)) return Status::corrupt(list.where + ": a category is missing");
+  result->kind = values.kind;
+  result->names = texts_of(std::move(values));
+  const ByteCount bytes = string_bytes(result->names);
+  if (!result->held.resize(bytes)) return budget.reserve(MemoryTag::obs, bytes).status();
+  return std::shared_ptr<const Categories>(std::move(result));
+}
+
+Result<TextReader> TextReader::open(FrameColumn column, MemoryBudget& budget) {
+  TextReader reader;
+  if (column.encoding == Encoding::categorical) {
+    PENSTOCK_ASSIGN_OR_RETURN(reader.categories_, read_categories(column, budget));
+  }
+  reader.column_ = std::move(column);
+  return reader;
+}
+
+Result<std::vector<std::string>> TextReader::read(std::uint64_t first, std::uint64_t count) const {
+  const std::uint64_t n_categories = categories_ ? categories_->names.size() : 0;
+  PENSTOCK_ASSIGN_OR_RETURN(Column rows, read_rows(column_, first, count, n_categories));
+  if (categories_) {
+    std::vector<std::string> texts(rows.codes.size());
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      texts[i] = rows.codes[i] < 0 ? "nan" : categories_->names[static_cast<std::size_t>(rows.codes[i])];
+    }
+    return texts;
+  }
+  const std::vector<std::uint8_t> missing = std::move(rows.missing);
+  std::vector<std::string> texts = texts_of(std::move(rows));
+  for (std::size_t i = 0; i < missing.size(); ++i) {
+    if (missing[i] != 0) texts[i] = "nan";
+  }
+  return texts;
+}
+
+}  // namespace penstock::anndata

@@ -1,0 +1,43 @@
+#include "anndata/entry_window.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/checked.h"
+
+namespace penstock::anndata {
+
+std::uint64_t EntryWindow::capacity(const RowTable& rows, std::uint64_t longest_row) {
+  const auto room = checked_add(longest_row, std::min(rows.chunk_elements(), rows.entries()));
+  return room.value_or(~std::uint64_t{0});
+}
+
+Status EntryWindow::advance(std::uint64_t need, std::uint64_t chunk, std::uint64_t last,
+                            const Fetched& fetched, CodecContext& codec, std::span<std::byte> step) {
+  const std::uint64_t start = chunk * chunk_;
+  const std::uint64_t n = std::min({chunk_, entries_ - start, last - start});
+  if (need < first_) {
+    return Status::corrupt(
+        fmt::format("{}: row offsets go back to {} after {}: the file changed while it was being read",
+                    array_.where(), need, first_));
+  }
+  if (need >= end_) {
+    first_ = end_ = start;
+  } else if (end_ - need <= chunk_ || end_ - first_ + n > capacity_) {
+    // The rest of a row goes to the front. That of a row over many chunks stays where it is and grows while
+    // there is room, so that no element moves more than twice; once its start is at the front there always
+    // is.
+    std::memmove(buffer_, at(need), (end_ - need) * item_);
+    first_ = need;
+  }
+  PENSTOCK_DCHECK(end_ == start);
+  PENSTOCK_CHECK(end_ - first_ + n <= capacity_);
+  const std::span<std::byte> out(buffer_ + (end_ - first_) * item_, n * item_);
+  PENSTOCK_RETURN_IF_ERROR(array_.is_chunked() ? array_.decode_chunk(chunk, fetched, out, step, codec)
+                                               : array_.decode_range(start, n, fetched, step, codec, out));
+  end_ = start + n;
+  return {};
+}
+
+}  // namespace penstock::anndata

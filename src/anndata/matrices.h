@@ -1,0 +1,38 @@
+// The matrices of an AnnData file: X, raw/X and layers/*, told apart by content.
+//
+// Thread contract: pure functions.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "anndata/csr_source.h"
+#include "penstock/memory_budget.h"
+#include "penstock/status.h"
+#include "store/store.h"
+
+namespace penstock::anndata {
+
+struct MatrixEntry {
+  std::string name;         // "X", "raw/X", "layers/counts"
+  bool readable = false;    // a CSR matrix
+  std::string description;  // "a CSR matrix (float32, 700 x 765)"
+  std::shared_ptr<const store::Node> node;
+};
+
+// Every matrix of the file, X first. Nothing is read but metadata; what cannot be told is described as such.
+Result<std::vector<MatrixEntry>> list_matrices(const store::Group& root);
+
+// invalid_argument unless it is "X", "raw/X" or "layers/NAME".
+Status check_matrix_name(const std::string& name);
+
+// The arrays of a CSR matrix, opened. `unsupported` says what it is instead and lists what can be read;
+// not_found lists what there is.
+Result<CsrParts> open_csr(const store::Group& root, const std::string& name);
+
+// True when a bounded sample (at most 1 MB, from the first and the middle chunk) holds only non-negative
+// whole numbers; nullopt when no such sample can be had (no entries, or chunks too large to look into).
+Result<std::optional<bool>> looks_like_counts(const store::Array& data);
+
+}  // namespace penstock::anndata

@@ -1,0 +1,149 @@
+// Columns of fixed-width values, read by ranges of rows out of fetched bytes.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "anndata/numbers.h"
+#include "anndata/obs_column.h"
+#include "base/checked.h"
+
+namespace penstock::anndata {
+
+namespace {
+
+using Encoding = FrameColumn::Encoding;
+
+ObsKind kind_of(const FrameColumn& column) {
+  switch (column.encoding) {
+    case Encoding::categorical:
+      return ObsKind::category;
+    case Encoding::boolean:
+      return ObsKind::boolean;
+    case Encoding::number:
+      if (!is_floating(column.values->dtype().number)) return ObsKind::integer;
+      return column.values->dtype().number == NumericType::f64 ? ObsKind::floating64 : ObsKind::floating32;
+    default:
+      return ObsKind::floating64;  // nullable: missing = NaN
+  }
+}
+
+template <class T>
+std::span<T> as(std::span<std::byte> out) {
+  return {reinterpret_cast<T*>(out.data()), out.size() / sizeof(T)};
+}
+
+class StreamColumn final : public ObsColumn {
+ public:
+  StreamColumn(FrameColumn column, std::uint64_t n_categories)
+      : column_(std::move(column)),
+        kind_(kind_of(column_)),
+        last_code_(static_cast<std::int64_t>(std::min<std::uint64_t>(n_categories, 0x7fffffff)) - 1) {}
+
+  ObsKind kind() const override { return kind_; }
+  RowIndex n_rows() const override { return column_.size(); }
+  bool streamable() const override { return true; }
+
+  Status requests(RowRange rows, RequestList& list) const override {
+    column_.values->add_requests(rows.first, rows.size(), list);
+    if (column_.mask) column_.mask->add_requests(rows.first, rows.size(), list);
+    list.coalesce(kCoalesceGap, kCoalesceMax);
+    return {};
+  }
+
+  // The stored values of the rows, the mask of the rows, then what the arrays need to decode.
+  ByteCount scratch_bytes(RowIndex max_rows) const override {
+    const RowIndex rows = std::min(max_rows, n_rows());
+    ByteCount step = column_.values->range_scratch_bytes();
+    if (column_.mask) step = std::max(step, column_.mask->range_scratch_bytes());
+    return values_bytes(rows) + mask_bytes(rows) + round_up(step, 64);
+  }
+
+  Status decode(RowRange rows, const Fetched& fetched, Scratch& scratch,
+                std::span<std::byte> out) const override {
+    const store::Array& values = *column_.values;
+    const std::size_t n = rows.size();
+    const ByteCount needed = scratch_bytes(n);
+    if (scratch.bytes.size() < needed || out.size() != n * obs_value_bytes(kind_)) {
+      return Status::internal(fmt::format("{}: a scratch of {} bytes ({} are needed) or an output of {}",
+                                          column_.where, scratch.bytes.size(), needed, out.size()));
+    }
+    const auto raw = scratch.bytes.first(n * values.dtype().size);
+    const auto mask = scratch.bytes.subspan(values_bytes(n), column_.mask ? n : 0);
+    const auto step = scratch.bytes.subspan(values_bytes(n) + mask_bytes(n));
+    PENSTOCK_RETURN_IF_ERROR(values.decode_range(rows.first, n, fetched, step, *scratch.codec, raw));
+    if (column_.mask) {
+      PENSTOCK_RETURN_IF_ERROR(
+          column_.mask->decode_range(rows.first, n, fetched, step, *scratch.codec, mask));
+    }
+    PENSTOCK_RETURN_IF_ERROR(convert(rows, raw.data(), out));
+    if (column_.mask) {
+      const auto numbers = as<double>(out);
+      for (std::size_t i = 0; i < n; ++i) {
+        if (mask[i] != std::byte{0}) numbers[i] = std::numeric_limits<double>::quiet_NaN();
+      }
+    }
+    return {};
+  }
+
+ private:
+  ByteCount values_bytes(RowIndex rows) const { return round_up(rows * column_.values->dtype().size, 64); }
+  ByteCount mask_bytes(RowIndex rows) const { return column_.mask ? round_up(rows, 64) : 0; }
+
+  Status convert(RowRange rows, const std::byte* raw, std::span<std::byte> out) const {
+    const NumericType type = column_.values->dtype().number;
+    switch (kind_) {
+      case ObsKind::category:
+        return convert_codes(rows, raw, as<std::int32_t>(out));
+      case ObsKind::integer:
+        to_int64(type, raw, as<std::int64_t>(out));
+        return {};
+      case ObsKind::floating32:
+        to_float(type, raw, as<float>(out));
+        return {};
+      case ObsKind::boolean:
+        for (std::size_t i = 0; i < out.size(); ++i)
+          out[i] = raw[i] != std::byte{0} ? std::byte{1} : std::byte{0};
+        return {};
+      case ObsKind::floating64:
+        break;
+    }
+    const auto numbers = as<double>(out);
+    if (column_.encoding == Encoding::nullable_boolean) {
+      for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = raw[i] != std::byte{0} ? 1 : 0;
+    } else {
+      to_double(type, raw, numbers);
+    }
+    return {};
+  }
+
+  Status convert_codes(RowRange rows, const std::byte* raw, std::span<std::int32_t> out) const {
+    return with_integer(column_.values->dtype().number, [&]<class T>() -> Status {
+      for (std::size_t i = 0; i < out.size(); ++i) {
+        const auto code = static_cast<std::int64_t>(load<T>(raw, i));
+        if (code < -1 || code > last_code_) {
+          return Status::corrupt(fmt::format("{}: the code of row {} is {}, expected -1 to {}", column_.where,
+                                             rows.first + i, code, last_code_));
+        }
+        out[i] = static_cast<std::int32_t>(code);
+      }
+      return {};
+    });
+  }
+
+  const FrameColumn column_;
+  const ObsKind kind_;
+  const std::int64_t last_code_;
+};
+
+}  // namespace
+
+bool streams(const FrameColumn& column) {
+  return column.encoding != Encoding::string && column.encoding != Encoding::nullable_string;
+}
+
+std::shared_ptr<const ObsColumn> stream_column(FrameColumn column, std::uint64_t n_categories) {
+  return std::make_shared<StreamColumn>(std::move(column), n_categories);
+}
+
+}  // namespace penstock::anndata

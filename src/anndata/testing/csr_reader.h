@@ -1,0 +1,90 @@
+// Drives a RowSource as the loader does, for tests: requests, fetches, decodes with exactly the scratch asked
+// for, and keeps the rows.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "anndata/numbers.h"
+#include "source/row_source.h"
+
+namespace penstock::testing {
+
+struct Row {
+  std::vector<std::int64_t> indices;
+  std::vector<std::byte> values;
+  friend bool operator==(const Row&, const Row&) = default;
+};
+
+class RowKeeper final : public RowSink {
+ public:
+  Status csr(const CsrTile& tile) override {
+    ++tiles;
+    EXPECT_EQ(tile.offsets.size(), tile.rows.size() + 1);
+    EXPECT_GT(tile.rows.size(), 0u);
+    const std::size_t item = numeric_size(tile.value_type), id = numeric_size(tile.index_type);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(tile.values) % item, 0u);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(tile.indices) % id, 0u);
+    for (std::size_t r = 0; r < tile.rows.size(); ++r) {
+      const std::uint64_t begin = tile.offsets[r], end = tile.offsets[r + 1];
+      Row row;
+      row.indices.resize(end - begin);
+      anndata::to_int64(tile.index_type, tile.indices + begin * id, row.indices);
+      row.values.assign(tile.values + begin * item, tile.values + end * item);
+      EXPECT_TRUE(rows.empty() || rows.back().first < tile.rows.first + r) << "rows out of order or repeated";
+      rows.emplace_back(tile.rows.first + r, std::move(row));
+    }
+    return {};
+  }
+
+  std::vector<std::pair<RowIndex, Row>> rows;
+  std::size_t tiles = 0;
+};
+
+struct ReadResult {
+  Status status;
+  std::vector<std::pair<RowIndex, Row>> rows;
+  ByteCount fetched = 0;
+  std::size_t tiles = 0;
+};
+
+inline ReadResult read_rows(const RowSource& source, const std::vector<RowRange>& wanted) {
+  ReadResult result;
+  RequestList list;
+  result.status = source.requests(wanted, list);
+  if (!result.status.ok()) return result;
+  // Exactly as much as asked for, so that a sanitizer sees a byte too far.
+  result.fetched = list.total_bytes();
+  const auto fetched = std::make_unique<std::byte[]>(result.fetched);
+  ByteCount at = 0;
+  for (const ReadRequest& request : list.requests()) {
+    result.status = request.file->read_at(request.offset, {fetched.get() + at, request.bytes});
+    if (!result.status.ok()) return result;
+    at += request.bytes;
+  }
+  const ReadCost cost = source.cost(wanted);
+  EXPECT_EQ(cost.stored, result.fetched);
+  EXPECT_EQ(cost.requests, list.requests().size());
+  RowIndex total = 0;
+  for (const RowRange& range : wanted) total += range.size();
+  const ByteCount bytes = source.scratch_bytes(total);
+  struct Free {
+    void operator()(void* p) const { std::free(p); }
+  };
+  const std::unique_ptr<void, Free> scratch(
+      std::aligned_alloc(64, std::max<std::size_t>((bytes + 63) / 64 * 64, 64)));
+  std::memset(scratch.get(), 0xA5, bytes);
+  CodecContext codec;
+  Scratch room{{static_cast<std::byte*>(scratch.get()), bytes}, &codec};
+  RowKeeper keeper;
+  result.status = source.decode(wanted, Fetched(list.requests(), fetched.get()), room, keeper);
+  result.rows = std::move(keeper.rows);
+  result.tiles = keeper.tiles;
+  return result;
+}
+
+}  // namespace penstock::testing

@@ -1,0 +1,5 @@
+#include "penstock/version.h"
+
+namespace penstock {
+const char* version() { return PENSTOCK_VERSION; }
+}  // namespace penstock

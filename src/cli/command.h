@@ -1,0 +1,88 @@
+// What the commands share: options, exit codes, one-line errors, the progress line, Ctrl-C.
+//
+// Thread contract: main thread only, except interrupted().
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "penstock/dataset.h"
+#include "penstock/options.h"
+#include "penstock/status.h"
+
+namespace penstock::cli {
+
+// --help documents these.
+enum ExitCode : int { kOk = 0, kFailed = 1, kUsage = 2, kInterrupted = 130 };
+
+// A command: its options on `app`; run() is called when it was the one chosen and returns the exit code.
+struct Command {
+  CLI::App* app = nullptr;
+  std::function<int()> run;
+};
+Command add_info(CLI::App& main);
+Command add_plan(CLI::App& main);
+Command add_stream(CLI::App& main);
+Command add_verify(CLI::App& main);
+
+// FILE... and how to open them.
+struct OpenFlags {
+  std::vector<std::string> files;
+  OpenOptions options;
+  std::string index_memory = "256MB";
+  bool json = false;
+
+  void add_to(CLI::App& app);
+  Result<std::shared_ptr<const Dataset>> open(std::vector<std::string> paths) const;
+};
+
+// What a loader is asked for.
+struct LoaderFlags {
+  LoaderOptions options;
+  std::string memory = "1GB", format = "csr", dtype = "float32";
+  bool ordered = false;
+
+  void add_to(CLI::App& app);
+  Result<LoaderOptions> resolve() const;
+};
+
+// "penstock: corrupt: a.h5ad: ..." on stderr, one line; the exit code that goes with it.
+int fail(const Status& status);
+
+// JSON to stdout.
+void print_json(const nlohmann::json& json);
+
+// From now on Ctrl-C sets a flag; a second one ends the process at once.
+void catch_interrupts();
+bool interrupted();
+
+// One line on stderr that is written again in place, at most ten times a second; nothing when stderr is no
+// terminal.
+class ProgressLine {
+ public:
+  ProgressLine();
+  ~ProgressLine();
+  ProgressLine(const ProgressLine&) = delete;
+  ProgressLine& operator=(const ProgressLine&) = delete;
+  // True when it is time to show() again.
+  bool due();
+  void show(std::string_view text);
+  void clear();
+
+ private:
+  const bool terminal_;
+  bool shown_ = false;
+  std::chrono::steady_clock::time_point next_{};
+};
+
+// The most memory this process has had, in bytes.
+std::uint64_t peak_rss();
+
+}  // namespace penstock::cli

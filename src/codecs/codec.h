@@ -1,0 +1,109 @@
+// The filter pipeline of a chunk: stored bytes -> exactly sized decoded bytes.
+//
+// A pipeline is the list of filters in the order the writer applied them; decoding runs it backwards and
+// leaves out the filters whose bit is set in the chunk's mask. Decoding is a pure function into a buffer of
+// the caller's, whose size is the decoded size: fewer or more bytes is an error with both numbers.
+//
+// Thread contract: a FilterPipeline is immutable. A CodecContext belongs to one thread at a time.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/types.h"
+#include "penstock/status.h"
+
+namespace penstock {
+
+// HDF5's registered filter ids; zarr codec names map onto them.
+enum class FilterId : std::uint16_t { deflate = 1, shuffle = 2, fletcher32 = 3, lzf = 32000 };
+
+struct FilterSpec {
+  std::uint16_t id = 0;
+  std::vector<std::uint32_t> params;  // HDF5 client values
+  std::string name;                   // as stored, for messages; may be empty
+};
+
+// Decoder state of one thread: a libdeflate decompressor, a zlib stream for heads of chunks, and two
+// buffers for the steps between filters. Allocates on construction only (heads: on first use).
+class CodecContext {
+ public:
+  CodecContext();
+  ~CodecContext();
+  CodecContext(CodecContext&&) noexcept;
+  CodecContext& operator=(CodecContext&&) noexcept;
+
+  // Bytes a context holds besides its step buffers (an upper bound, to be reserved under `scratch`).
+  static ByteCount fixed_bytes();
+
+  struct State;
+  State& state() { return *state_; }
+
+ private:
+  std::unique_ptr<State> state_;
+};
+
+// What a decode came to. The text of describe() is for the caller to put the file, object, chunk and offset
+// before.
+struct DecodeResult {
+  enum class Kind : std::uint8_t {
+    ok,
+    short_output,
+    long_output,
+    bad_data,
+    checksum,
+    no_space
+  } kind = Kind::ok;
+  std::uint16_t filter = 0;    // the filter that failed
+  std::uint64_t expected = 0;  // bytes, or the stored checksum
+  // Bytes, or the computed checksum. A decompressor that ran out of room says one more than expected.
+  std::uint64_t found = 0;
+  bool ok() const { return kind == Kind::ok; }
+  // "deflate: expected 68312 bytes, got 68309"
+  std::string describe() const;
+};
+
+class FilterPipeline {
+ public:
+  FilterPipeline() = default;  // no filters: stored == decoded
+
+  // item_size: bytes of one array element (for shuffle without parameters). `unsupported`, naming the id and
+  // the stored name, for a filter that is not built; `corrupt` for more than 32 filters or impossible
+  // parameters.
+  static Result<FilterPipeline> create(std::vector<FilterSpec> filters, std::size_t item_size);
+
+  bool empty() const { return filters_.empty(); }
+  const std::vector<FilterSpec>& filters() const { return filters_; }
+  // "shuffle+deflate(4)", "none".
+  std::string describe() const;
+
+  // Bytes of step buffer that decode() needs for chunks of `decoded` bytes: 0 for a single filter.
+  ByteCount step_bytes(ByteCount decoded) const;
+  // The most decoded bytes that `stored` bytes can honestly become (deflate: 1032:1), to refuse bombs early.
+  ByteCount max_decoded(ByteCount stored, std::uint32_t mask) const;
+  // The most stored bytes that a chunk of `decoded` bytes can honestly have (incompressible data + framing).
+  ByteCount max_stored(ByteCount decoded) const;
+
+  // Decodes one whole chunk: out.size() is the decoded size, and on an error its contents are unspecified.
+  // Bytes behind the end of a zlib stream are ignored, as HDF5 ignores them. `step` is at least
+  // step_bytes(out.size()).
+  DecodeResult decode(std::span<const std::byte> stored, std::uint32_t mask, std::span<std::byte> out,
+                      std::span<std::byte> step, CodecContext& context) const;
+
+  // True when a prefix of a chunk can be had for less than the whole: unfiltered, or deflate alone (masked
+  // filters count as absent; a trailing fletcher32 cannot be verified on a head, so it says no).
+  bool can_decode_head(std::uint32_t mask) const;
+  // Decodes the first out.size() bytes of a chunk. Only when can_decode_head(mask). Checksums at the end of
+  // the stream are not seen.
+  DecodeResult decode_head(std::span<const std::byte> stored, std::uint32_t mask, std::span<std::byte> out,
+                           CodecContext& context) const;
+
+ private:
+  std::vector<FilterSpec> filters_;
+};
+
+}  // namespace penstock

@@ -1,0 +1,35 @@
+#include "codecs/fletcher32.h"
+
+#include <algorithm>
+
+namespace penstock::internal {
+
+std::uint32_t fletcher32(std::span<const std::byte> data) {
+  // 360 words are the most that cannot overflow 32 bits from reduced sums.
+  constexpr std::size_t kWordsPerFold = 360;
+  const auto fold = [](std::uint32_t sum) { return (sum & 0xffff) + (sum >> 16); };
+  std::uint32_t sum1 = 0;
+  std::uint32_t sum2 = 0;
+  const auto* p = reinterpret_cast<const std::uint8_t*>(data.data());
+  for (std::size_t words = data.size() / 2; words > 0;) {
+    const std::size_t run = std::min(words, kWordsPerFold);
+    for (std::size_t i = 0; i < run; ++i, p += 2) {
+      sum1 += (std::uint32_t{p[0]} << 8) | p[1];
+      sum2 += sum1;
+    }
+    sum1 = fold(sum1);
+    sum2 = fold(sum2);
+    words -= run;
+  }
+  if (data.size() % 2 != 0) {
+    sum1 += std::uint32_t{*p} << 8;
+    sum2 += sum1;
+    sum1 = fold(sum1);
+    sum2 = fold(sum2);
+  }
+  sum1 = fold(sum1);
+  sum2 = fold(sum2);
+  return (sum2 << 16) | sum1;
+}
+
+}  // namespace penstock::internal

@@ -1,0 +1,79 @@
+#include "dataset/column_append.h"
+
+#include <algorithm>
+
+#include "anndata/column_reader.h"
+#include "dataset/selection.h"
+
+namespace penstock::internal {
+
+namespace {
+
+using Kind = Column::Kind;
+
+// Rows [first, first + count) of the source as its own kind.
+Result<Column> read_slab(const ColumnSource& source, std::uint64_t first, std::uint64_t count) {
+  if (source.coded == nullptr) return anndata::read_rows(*source.column, first, count, source.n_categories);
+  Column slab;
+  slab.kind = Kind::categorical;
+  slab.codes.resize(count);
+  Scratch none;
+  PENSTOCK_RETURN_IF_ERROR(source.coded->decode({first, first + count}, Fetched({}, nullptr), none,
+                                                std::as_writable_bytes(std::span(slab.codes))));
+  return slab;
+}
+
+double as_double(const Column& slab, std::size_t i) {
+  if (slab.kind == Kind::boolean) return slab.booleans[i];
+  if (slab.kind == Kind::floating) return slab.floats[i];
+  return slab.is_unsigned ? static_cast<double>(static_cast<std::uint64_t>(slab.integers[i]))
+                          : static_cast<double>(slab.integers[i]);
+}
+
+// Element i of a slab to the end of `out`.
+void append(Column& slab, std::size_t i, const std::vector<std::int32_t>* codes, Column& out) {
+  switch (out.kind) {
+    case Kind::categorical: {
+      const std::int32_t code = slab.codes[i];
+      out.codes.push_back(codes != nullptr ? (*codes)[static_cast<std::size_t>(code + 1)] : code);
+      return;
+    }
+    case Kind::string:
+      out.strings.push_back(std::move(slab.strings[i]));
+      return;
+    case Kind::integer:
+      out.integers.push_back(slab.kind == Kind::boolean ? slab.booleans[i] : slab.integers[i]);
+      return;
+    case Kind::floating:
+      out.floats.push_back(as_double(slab, i));
+      return;
+    case Kind::boolean:
+      out.booleans.push_back(slab.booleans[i]);
+      return;
+  }
+}
+
+}  // namespace
+
+Status append_selected(const ColumnSource& source, const FilePart& part, Column& out) {
+  const std::uint64_t n = source.column->size(), step = anndata::rows_at_once(*source.column);
+  // A categorical says by its codes what is missing.
+  const bool masked = source.column->mask != nullptr && out.kind != Kind::categorical;
+  const std::uint64_t before = out.size();
+  if (masked) out.missing.resize(before, 0);
+  RowCursor cursor(part);
+  for (std::uint64_t first = 0; first < n; first += step) {
+    const std::uint64_t last = std::min(n, first + step);
+    if (!cursor.before(last)) continue;
+    PENSTOCK_ASSIGN_OR_RETURN(Column slab, read_slab(source, first, last - first));
+    while (cursor.before(last)) {
+      const auto i = static_cast<std::size_t>(cursor.next() - first);
+      append(slab, i, source.codes, out);
+      if (masked) out.missing.push_back(slab.missing[i]);
+    }
+  }
+  if (!masked && !out.missing.empty()) out.missing.resize(out.size(), 0);
+  return {};
+}
+
+}  // namespace penstock::internal

@@ -1,0 +1,214 @@
+#include "penstock/dataset.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "anndata/column_reader.h"
+#include "dataset/dataset_impl.h"
+#include "dataset/opened_files.h"
+#include "dataset/row_reader.h"
+#include "dataset/selection.h"
+#include "dataset/verify.h"
+
+namespace penstock {
+
+namespace internal {
+
+namespace {
+
+// The opened files and a selection of their rows.
+class View final : public DatasetImpl {
+ public:
+  View(std::shared_ptr<const OpenedFiles> opened, Parts parts)
+      : opened_(std::move(opened)), parts_(std::move(parts)), n_obs_(selected_rows(parts_)) {}
+
+  std::span<const FilePart> parts() const override { return parts_; }
+  std::uint64_t n_obs() const override { return n_obs_; }
+  std::uint64_t n_vars() const override { return opened_->n_cols; }
+  Result<Label> label(const std::string& column, const std::vector<std::string>* given) const override {
+    return opened_->obs->label(column, given);
+  }
+  std::uint64_t index_bytes() const override { return opened_->budget->usage().used; }
+  std::vector<std::string> notes() const override { return opened_->notes; }
+
+  const std::shared_ptr<const OpenedFiles>& opened() const { return opened_; }
+
+ private:
+  const std::shared_ptr<const OpenedFiles> opened_;
+  const Parts parts_;
+  const std::uint64_t n_obs_;
+};
+
+// Every DatasetImpl is a View: they are made here only.
+const View& view(const Dataset& dataset) { return static_cast<const View&>(dataset.impl()); }
+
+std::shared_ptr<const Dataset> make_dataset(std::shared_ptr<const OpenedFiles> opened, Parts parts) {
+  return std::make_shared<const Dataset>(std::make_shared<const View>(std::move(opened), std::move(parts)));
+}
+
+Result<std::shared_ptr<const Dataset>> make_selection(const View& from, Result<Parts> parts) {
+  if (!parts.ok()) return std::move(parts).status();
+  return make_dataset(from.opened(), std::move(parts).value());
+}
+
+}  // namespace
+
+}  // namespace internal
+
+using internal::view;
+
+Dataset::Dataset(std::shared_ptr<const internal::DatasetImpl> impl) : impl_(std::move(impl)) {}
+Dataset::~Dataset() = default;
+
+Result<std::shared_ptr<const Dataset>> Dataset::open(std::vector<std::string> paths, OpenOptions options) {
+  PENSTOCK_ASSIGN_OR_RETURN(auto opened, internal::OpenedFiles::open(paths, options));
+  internal::Parts parts;
+  for (const auto& file : opened->files) {
+    internal::FilePart part;
+    part.source = file.content.matrix;
+    part.first_row = file.first_row;
+    part.n_selected = part.source->traits().n_rows;
+    parts.push_back(std::move(part));
+  }
+  return internal::make_dataset(std::move(opened), std::move(parts));
+}
+
+std::uint64_t Dataset::n_obs() const { return impl_->n_obs(); }
+std::uint64_t Dataset::n_obs_total() const { return view(*this).opened()->n_rows; }
+std::uint64_t Dataset::n_vars() const { return impl_->n_vars(); }
+std::uint64_t Dataset::index_bytes() const { return impl_->index_bytes(); }
+const std::string& Dataset::matrix() const { return view(*this).opened()->matrix; }
+std::vector<std::string> Dataset::notes() const { return impl_->notes(); }
+std::vector<std::string> Dataset::other_matrices() const { return view(*this).opened()->other_matrices; }
+const std::vector<std::string>& Dataset::var_names() const { return view(*this).opened()->var_names; }
+
+std::vector<FileInfo> Dataset::files() const {
+  std::vector<FileInfo> infos;
+  for (std::size_t i = 0; i < impl_->parts().size(); ++i) {
+    const internal::FilePart& part = impl_->parts()[i];
+    const auto& file = view(*this).opened()->files[i];
+    const SourceTraits& traits = part.source->traits();
+    const File* bytes = file.content.matrix->data().file();
+    FileInfo info;
+    info.path = file.path;
+    info.n_obs = traits.n_rows;
+    info.first_row = part.first_row;
+    info.selected = part.n_selected;
+    info.file_bytes = bytes != nullptr ? bytes->size() : 0;
+    info.entries = traits.lengths.entries;
+    info.layout = traits.layout;
+    infos.push_back(std::move(info));
+  }
+  return infos;
+}
+
+std::string Dataset::value_dtype() const {
+  std::string name;
+  for (const auto& part : impl_->parts()) {
+    const std::string mine = numeric_name(part.source->traits().value_type);
+    name = name.empty() || name == mine ? mine : "float64";
+  }
+  return name;
+}
+
+std::vector<ColumnInfo> Dataset::obs_columns() const { return view(*this).opened()->obs->columns(); }
+
+Result<Column> Dataset::obs(const std::string& name) const {
+  return view(*this).opened()->obs->read(name, impl_->parts());
+}
+
+Result<std::vector<std::string>> Dataset::obs_names() const {
+  return view(*this).opened()->obs->names(impl_->parts());
+}
+
+Result<std::vector<std::string>> Dataset::categories(const std::string& obs_column) const {
+  return view(*this).opened()->obs->categories(obs_column);
+}
+
+std::vector<ColumnInfo> Dataset::var_columns() const {
+  const anndata::Frame& var = view(*this).opened()->files.front().content.var;
+  std::vector<ColumnInfo> infos;
+  for (const std::string& name : var.columns()) infos.push_back(var.info(name));
+  return infos;
+}
+
+Result<Column> Dataset::var(const std::string& name) const {
+  const auto& opened = *view(*this).opened();
+  PENSTOCK_ASSIGN_OR_RETURN(const auto source, opened.files.front().content.var.column(name));
+  std::shared_ptr<const anndata::Categories> list;
+  if (source.categories) {
+    PENSTOCK_ASSIGN_OR_RETURN(list, anndata::read_categories(source, *opened.budget));
+  }
+  PENSTOCK_ASSIGN_OR_RETURN(Column column,
+                            anndata::read_rows(source, 0, source.size(), list ? list->names.size() : 0));
+  column.name = name;
+  column.dtype = source.dtype;
+  column.ordered = source.ordered;
+  if (list) {
+    column.categories = list->names;
+    column.categories_kind = list->kind;
+  }
+  return column;
+}
+
+Result<std::shared_ptr<const Dataset>> Dataset::select_slice(std::uint64_t start, std::uint64_t stop,
+                                                             std::uint64_t step) const {
+  return internal::make_selection(
+      view(*this), internal::select_slice(impl_->parts(), start, stop, step, *view(*this).opened()->budget));
+}
+
+Result<std::shared_ptr<const Dataset>> Dataset::select_mask(std::span<const std::uint8_t> keep) const {
+  return internal::make_selection(view(*this),
+                                  internal::select_mask(impl_->parts(), keep, *view(*this).opened()->budget));
+}
+
+Result<std::shared_ptr<const Dataset>> Dataset::select_positions(
+    std::span<const std::int64_t> positions) const {
+  return internal::make_selection(
+      view(*this), internal::select_positions(impl_->parts(), positions, *view(*this).opened()->budget));
+}
+
+Result<std::vector<std::shared_ptr<const Dataset>>> Dataset::split(std::span<const double> fractions,
+                                                                   std::uint64_t seed) const {
+  const auto& opened = view(*this).opened();
+  PENSTOCK_ASSIGN_OR_RETURN(auto selections,
+                            internal::split(impl_->parts(), fractions, seed, *opened->budget));
+  std::vector<std::shared_ptr<const Dataset>> out;
+  for (internal::Parts& parts : selections) out.push_back(internal::make_dataset(opened, std::move(parts)));
+  return out;
+}
+
+Result<Dataset::Location> Dataset::locate(std::uint64_t global_row) const {
+  if (global_row >= n_obs_total()) {
+    return Status::invalid_argument(
+        fmt::format("row {} of {} rows in all files", global_row, format_count(n_obs_total())));
+  }
+  const auto parts = impl_->parts();
+  const auto after =
+      std::upper_bound(parts.begin(), parts.end(), global_row,
+                       [](std::uint64_t row, const auto& part) { return row < part.first_row; });
+  const auto file = static_cast<std::size_t>(after - parts.begin()) - 1;
+  return Location{file, global_row - parts[file].first_row};
+}
+
+Status Dataset::global_rows(std::uint64_t first_position, std::span<std::int64_t> out) const {
+  if (first_position > n_obs() || out.size() > n_obs() - first_position) {
+    return Status::invalid_argument(fmt::format("positions [{}, {}) of a dataset of {} rows", first_position,
+                                                first_position + out.size(), format_count(n_obs())));
+  }
+  internal::global_rows(impl_->parts(), first_position, out);
+  return {};
+}
+
+Result<CsrMatrix> Dataset::read_rows(std::span<const std::int64_t> positions) const {
+  return internal::read_rows(impl_->parts(), n_vars(), positions, *view(*this).opened()->budget);
+}
+
+Result<Dataset::VerifyCounts> Dataset::verify(
+    const std::function<void(const std::string&)>& report,
+    const std::function<void(std::uint64_t, std::uint64_t)>& progress) const {
+  return internal::verify(*view(*this).opened(), report, progress);
+}
+
+}  // namespace penstock

@@ -1,0 +1,146 @@
+#include "dataset/opened_files.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <new>
+
+#include "anndata/column_reader.h"
+#include "anndata/matrices.h"
+#include "hdf5/hdf5.h"
+
+namespace penstock::internal {
+
+namespace {
+
+using anndata::TextReader;
+
+Status check_options(const std::vector<std::string>& paths, const OpenOptions& options) {
+  if (paths.empty()) return Status::invalid_argument("no files to open");
+  if (options.join == "inner" || options.join == "outer") {
+    return Status::unsupported(
+        fmt::format("join=\"{}\" is not built yet; with join=\"exact\" files must have the "
+                    "same var names in the same order",
+                    options.join));
+  }
+  if (options.join != "exact") {
+    return Status::invalid_argument(fmt::format("join='{}': expected \"exact\"", options.join));
+  }
+  return anndata::check_matrix_name(options.matrix);
+}
+
+// The names of a file's columns: the index of var, or the column that options.var_key says.
+Result<TextReader> var_reader(const anndata::Frame& var, const std::string& key, MemoryBudget& budget) {
+  if (key.empty()) return TextReader::open(var.index(), budget);
+  PENSTOCK_ASSIGN_OR_RETURN(auto column, var.column(key));
+  return TextReader::open(std::move(column), budget);
+}
+
+Status read_var_names(const TextReader& reader, OpenedFiles& opened) {
+  const std::uint64_t n = reader.size(), step = reader.rows_at_once();
+  // What cannot fit even as empty strings is refused before it is read.
+  PENSTOCK_ASSIGN_OR_RETURN(opened.var_names_held,
+                            opened.budget->reserve(MemoryTag::index, n * sizeof(std::string)));
+  opened.var_names.reserve(n);
+  for (std::uint64_t first = 0; first < n; first += step) {
+    PENSTOCK_ASSIGN_OR_RETURN(auto names, reader.read(first, std::min(step, n - first)));
+    std::move(names.begin(), names.end(), std::back_inserter(opened.var_names));
+  }
+  const ByteCount bytes = anndata::string_bytes(opened.var_names);
+  if (opened.var_names_held.resize(bytes)) return {};
+  return opened.budget->reserve(MemoryTag::index, bytes).status();
+}
+
+// Streams: another file's names are compared and forgotten.
+Status compare_var_names(const TextReader& reader, const std::string& path, const OpenedFiles& opened) {
+  const std::string& first_path = opened.files.front().path;
+  if (reader.size() != opened.var_names.size()) {
+    return Status::invalid_argument(fmt::format(
+        "{}: {} columns, but {} has {}; join=\"exact\" needs the same var names in the same order", path,
+        format_count(reader.size()), first_path, format_count(opened.var_names.size())));
+  }
+  const std::uint64_t n = reader.size(), step = reader.rows_at_once();
+  for (std::uint64_t first = 0; first < n; first += step) {
+    PENSTOCK_ASSIGN_OR_RETURN(const auto names, reader.read(first, std::min(step, n - first)));
+    const auto mine = opened.var_names.begin() + static_cast<std::ptrdiff_t>(first);
+    const auto [differs, theirs] = std::mismatch(names.begin(), names.end(), mine);
+    if (differs == names.end()) continue;
+    return Status::invalid_argument(fmt::format(
+        "{}: var name {} is '{}' but {} has '{}' there; join=\"exact\" needs the same var names in the "
+        "same order",
+        path, theirs - opened.var_names.begin(), *differs, first_path, *theirs));
+  }
+  return {};
+}
+
+Result<anndata::AnnDataFile> open_file(const std::string& path, const OpenOptions& options,
+                                       const std::shared_ptr<MemoryBudget>& budget) {
+  store::OpenLimits limits;
+  limits.index_budget = budget;
+  if (options.opener) limits.opener = options.opener;
+  PENSTOCK_ASSIGN_OR_RETURN(auto root, hdf5::open(path, limits));
+  return anndata::AnnDataFile::open(std::move(root), options.matrix, *budget);
+}
+
+// Which other matrices there are, and whether one of them is what a user of this one probably wants.
+Status look_around(OpenedFiles& opened) {
+  const anndata::AnnDataFile& first = opened.files.front().content;
+  PENSTOCK_ASSIGN_OR_RETURN(const auto entries, anndata::list_matrices(*first.root));
+  for (const auto& entry : entries) {
+    if (entry.readable && entry.name != opened.matrix) opened.other_matrices.push_back(entry.name);
+  }
+  // A failure to look is no failure to open: the bytes may never be asked for.
+  const auto counts = anndata::looks_like_counts(first.matrix->data());
+  if (!counts.ok() || counts.value().value_or(true)) return {};
+  for (const std::string& name : opened.other_matrices) {
+    const auto parts = anndata::open_csr(*first.root, name);
+    if (!parts.ok()) continue;
+    const auto other = anndata::looks_like_counts(*parts->data);
+    if (!other.ok() || !other.value().value_or(false)) continue;
+    opened.notes.push_back(
+        fmt::format("{} holds values that are not counts (looks normalised); {} holds counts: open it with "
+                    "matrix=\"{}\"",
+                    opened.matrix, name, name));
+    break;
+  }
+  return {};
+}
+
+Result<std::shared_ptr<const OpenedFiles>> open_all(const std::vector<std::string>& paths,
+                                                    const OpenOptions& options) {
+  auto opened = std::make_shared<OpenedFiles>();
+  opened->budget = MemoryBudget::create(options.index_memory);
+  opened->matrix = options.matrix;
+  std::vector<ObsTable::File> obs;
+  for (const std::string& path : paths) {
+    PENSTOCK_ASSIGN_OR_RETURN(auto content, open_file(path, options, opened->budget));
+    PENSTOCK_ASSIGN_OR_RETURN(const auto names, var_reader(content.var, options.var_key, *opened->budget));
+    const SourceTraits& traits = content.matrix->traits();
+    opened->files.push_back({path, opened->n_rows, std::move(content)});
+    PENSTOCK_RETURN_IF_ERROR(opened->files.size() == 1 ? read_var_names(names, *opened)
+                                                       : compare_var_names(names, path, *opened));
+    opened->n_rows += traits.n_rows;
+    opened->n_cols = traits.n_cols;
+    obs.push_back({path, opened->files.back().content.obs});
+  }
+  opened->obs = std::make_unique<const ObsTable>(std::move(obs), opened->budget);
+  PENSTOCK_RETURN_IF_ERROR(look_around(*opened));
+  return std::shared_ptr<const OpenedFiles>(std::move(opened));
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const OpenedFiles>> OpenedFiles::open(const std::vector<std::string>& paths,
+                                                             const OpenOptions& options) {
+  PENSTOCK_RETURN_IF_ERROR(check_options(paths, options));
+  try {
+    auto opened = open_all(paths, options);
+    if (opened.ok() || opened.status().code() != StatusCode::budget) return opened;
+    return Status::budget(fmt::format("metadata does not fit in index_memory={}: {}",
+                                      format_bytes(options.index_memory), opened.status().message()));
+  } catch (const std::bad_alloc&) {
+    return Status::budget("the system has no memory for the metadata of these files");
+  }
+}
+
+}  // namespace penstock::internal

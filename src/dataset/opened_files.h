@@ -1,0 +1,39 @@
+// The files of a Dataset and everything that its selections share: metadata, budget, column cache.
+//
+// Thread contract: immutable after open; ObsTable locks inside.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "anndata/anndata_file.h"
+#include "dataset/obs_table.h"
+#include "penstock/dataset.h"
+#include "penstock/memory_budget.h"
+#include "penstock/options.h"
+#include "penstock/status.h"
+
+namespace penstock::internal {
+
+struct OpenedFiles {
+  struct File {
+    std::string path;
+    RowIndex first_row = 0;  // global number of its row 0
+    anndata::AnnDataFile content;
+  };
+
+  std::shared_ptr<MemoryBudget> budget;  // of all metadata
+  std::string matrix;
+  std::vector<File> files;  // at least one
+  std::uint64_t n_rows = 0, n_cols = 0;
+  std::vector<std::string> var_names;  // of the first file; the others have the same
+  Reservation var_names_held;
+  std::vector<std::string> other_matrices, notes;
+  std::unique_ptr<const ObsTable> obs;
+
+  static Result<std::shared_ptr<const OpenedFiles>> open(const std::vector<std::string>& paths,
+                                                         const OpenOptions& options);
+};
+
+}  // namespace penstock::internal

@@ -1,0 +1,230 @@
+#include "dataset/row_reader.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+#include <numeric>
+#include <type_traits>
+
+#include "anndata/numbers.h"
+#include "dataset/selection.h"
+
+namespace penstock::internal {
+
+namespace {
+
+using anndata::load;
+
+// a + b in the stored type; integers wrap, as numpy's do.
+void add_value(NumericType type, const std::byte* value, std::byte* sum) {
+  const auto add = [&]<class T>(T) {
+    const T total = static_cast<T>(load<T>(sum, 0) + load<T>(value, 0));
+    std::memcpy(sum, &total, sizeof(T));
+  };
+  switch (type) {
+    case NumericType::f64:
+      return add(double{});
+    case NumericType::f32:
+      return add(float{});
+    case NumericType::f16:
+    case NumericType::bf16: {
+      const bool half = type == NumericType::f16;
+      const auto widen = half ? anndata::half_to_float : anndata::bfloat_to_float;
+      const float total = widen(load<std::uint16_t>(sum, 0)) + widen(load<std::uint16_t>(value, 0));
+      const std::uint16_t narrow = half ? anndata::float_to_half(total) : anndata::float_to_bfloat(total);
+      std::memcpy(sum, &narrow, sizeof(narrow));
+      return;
+    }
+    default:
+      // Unsigned arithmetic of the same width is the two's complement sum without overflow.
+      anndata::with_integer(type, [&]<class T>() { add(std::make_unsigned_t<T>{}); });
+  }
+}
+
+// Rows of one source, ascending, into the tail of a matrix of its value type.
+class Collector final : public RowSink {
+ public:
+  Collector(const RowSource& source, std::uint64_t n_cols, NumericType out_type, CsrMatrix& out)
+      : source_(source), n_cols_(n_cols), out_type_(out_type), out_(out) {}
+
+  Status csr(const CsrTile& tile) override {
+    for (std::size_t r = 0; r < tile.rows.size(); ++r) {
+      PENSTOCK_RETURN_IF_ERROR(add_row(tile, r));
+    }
+    return {};
+  }
+
+ private:
+  Status add_row(const CsrTile& tile, std::size_t r) {
+    const std::uint64_t begin = tile.offsets[r], n = tile.offsets[r + 1] - begin;
+    ids_.resize(n);
+    anndata::to_int64(tile.index_type, tile.indices + begin * numeric_size(tile.index_type), ids_);
+    for (std::size_t i = 0; i < n; ++i) {
+      if (ids_[i] >= 0 && static_cast<std::uint64_t>(ids_[i]) < n_cols_) continue;
+      return Status::corrupt(fmt::format("{}: row {}, element {}: column {} of a matrix of {}",
+                                         source_.label(), tile.rows.first + r, tile.first_element + begin + i,
+                                         ids_[i], n_cols_));
+    }
+    order_.resize(n);
+    std::iota(order_.begin(), order_.end(), std::size_t{0});
+    std::stable_sort(order_.begin(), order_.end(),
+                     [&](std::size_t a, std::size_t b) { return ids_[a] < ids_[b]; });
+
+    const std::size_t item = numeric_size(tile.value_type);
+    const std::byte* values = tile.values + begin * item;
+    sums_.clear();
+    const std::size_t row_start = out_.indices.size();
+    for (const std::size_t i : order_) {
+      if (out_.indices.size() > row_start && out_.indices.back() == ids_[i]) {
+        add_value(tile.value_type, values + i * item, sums_.data() + sums_.size() - item);
+        continue;
+      }
+      out_.indices.push_back(ids_[i]);
+      sums_.insert(sums_.end(), values + i * item, values + (i + 1) * item);
+    }
+    append_values(tile.value_type, out_.indices.size() - row_start);
+    out_.indptr.push_back(static_cast<std::int64_t>(out_.indices.size()));
+    return {};
+  }
+
+  void append_values(NumericType type, std::size_t n) {
+    const std::size_t at = out_.values.size();
+    out_.values.resize(at + n * numeric_size(out_type_));
+    if (n == 0) return;
+    if (type == out_type_) {
+      std::memcpy(out_.values.data() + at, sums_.data(), sums_.size());
+      return;
+    }
+    numbers_.resize(n);
+    anndata::to_double(type, sums_.data(), numbers_);
+    std::memcpy(out_.values.data() + at, numbers_.data(), n * sizeof(double));
+  }
+
+  const RowSource& source_;
+  const std::uint64_t n_cols_;
+  const NumericType out_type_;
+  CsrMatrix& out_;
+  std::vector<std::int64_t> ids_;
+  std::vector<std::size_t> order_;
+  std::vector<std::byte> sums_;
+  std::vector<double> numbers_;
+};
+
+// A 64-byte aligned buffer that is reserved while it lives.
+class Buffer {
+ public:
+  Status resize(ByteCount bytes, MemoryTag tag, MemoryBudget& budget) {
+    if (bytes <= held_.bytes()) return {};
+    bytes_ = std::vector<std::byte>();
+    held_.release();
+    PENSTOCK_ASSIGN_OR_RETURN(held_, budget.reserve(tag, bytes));
+    bytes_.resize(bytes + 63);
+    return {};
+  }
+  std::span<std::byte> bytes() {
+    const auto address = reinterpret_cast<std::uintptr_t>(bytes_.data());
+    return {bytes_.data() + (64 - address % 64) % 64, static_cast<std::size_t>(held_.bytes())};
+  }
+
+ private:
+  Reservation held_;
+  std::vector<std::byte> bytes_;
+};
+
+// All selected rows of one file, a block at a time.
+Status collect(const FilePart& part, RowSink& sink, MemoryBudget& budget) {
+  constexpr std::uint64_t kRowsAtOnce = 512;
+  Buffer fetched, scratch;
+  PENSTOCK_RETURN_IF_ERROR(
+      scratch.resize(part.source->scratch_bytes(kRowsAtOnce), MemoryTag::scratch, budget));
+  CodecContext codec;
+  RequestList list;
+  std::vector<RowRange> wanted;
+  RowCursor cursor(part);
+  for (std::uint64_t done = 0; done < part.n_selected;) {
+    wanted.clear();
+    for (std::uint64_t i = 0; i < kRowsAtOnce && done < part.n_selected; ++i, ++done) {
+      const RowIndex row = cursor.next();
+      if (!wanted.empty() && wanted.back().last == row) {
+        ++wanted.back().last;
+      } else {
+        wanted.push_back({row, row + 1});
+      }
+    }
+    list.clear();
+    PENSTOCK_RETURN_IF_ERROR(part.source->requests(wanted, list));
+    PENSTOCK_RETURN_IF_ERROR(fetched.resize(list.total_bytes(), MemoryTag::fetch, budget));
+    ByteCount at = 0;
+    for (const ReadRequest& request : list.requests()) {
+      PENSTOCK_RETURN_IF_ERROR(
+          request.file->read_at(request.offset, fetched.bytes().subspan(at, request.bytes)));
+      at += request.bytes;
+    }
+    Scratch room{scratch.bytes(), &codec};
+    PENSTOCK_RETURN_IF_ERROR(
+        part.source->decode(wanted, Fetched(list.requests(), fetched.bytes().data()), room, sink));
+  }
+  return {};
+}
+
+// Rows of `unique` (by place in it) in the order asked for.
+CsrMatrix arrange(const CsrMatrix& unique, std::span<const std::size_t> places, std::size_t item) {
+  CsrMatrix out;
+  out.indptr.push_back(0);
+  for (const std::size_t place : places) {
+    const auto begin = static_cast<std::ptrdiff_t>(unique.indptr[place]);
+    const auto end = static_cast<std::ptrdiff_t>(unique.indptr[place + 1]);
+    const auto width = static_cast<std::ptrdiff_t>(item);
+    out.indices.insert(out.indices.end(), unique.indices.begin() + begin, unique.indices.begin() + end);
+    out.values.insert(out.values.end(), unique.values.begin() + begin * width,
+                      unique.values.begin() + end * width);
+    out.indptr.push_back(static_cast<std::int64_t>(out.indices.size()));
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<CsrMatrix> read_rows(std::span<const FilePart> parts, std::uint64_t n_cols,
+                            std::span<const std::int64_t> positions, MemoryBudget& budget) {
+  try {
+    std::vector<std::int64_t> unique(positions.begin(), positions.end());
+    std::sort(unique.begin(), unique.end());
+    unique.erase(std::unique(unique.begin(), unique.end()), unique.end());
+    PENSTOCK_ASSIGN_OR_RETURN(const Parts chosen, select_positions(parts, unique, budget));
+
+    NumericType type = NumericType::f32;
+    bool first = true;
+    for (const FilePart& part : parts) {
+      const NumericType mine = part.source->traits().value_type;
+      type = first || type == mine ? mine : NumericType::f64;
+      first = false;
+    }
+    CsrMatrix out;
+    out.indptr.push_back(0);
+    for (const FilePart& part : chosen) {
+      if (part.n_selected == 0) continue;
+      Collector collector(*part.source, n_cols, type, out);
+      PENSTOCK_RETURN_IF_ERROR(collect(part, collector, budget));
+    }
+    if (!std::equal(unique.begin(), unique.end(), positions.begin(), positions.end())) {
+      std::vector<std::size_t> places;
+      places.reserve(positions.size());
+      for (const std::int64_t position : positions) {
+        places.push_back(static_cast<std::size_t>(std::lower_bound(unique.begin(), unique.end(), position) -
+                                                  unique.begin()));
+      }
+      out = arrange(out, places, numeric_size(type));
+    }
+    out.n_rows = positions.size();
+    out.n_cols = n_cols;
+    out.value_dtype = numeric_name(type);
+    return out;
+  } catch (const std::bad_alloc&) {
+    return Status::budget("the system has no memory for these rows");
+  }
+}
+
+}  // namespace penstock::internal

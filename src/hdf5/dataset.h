@@ -1,0 +1,47 @@
+// A dataset: its messages parsed into store::Array, its chunk table built at open.
+//
+// Thread contract: immutable, safe from many threads.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "hdf5/layout.h"
+#include "hdf5/object.h"
+#include "store/store.h"
+
+namespace penstock::hdf5 {
+
+class Dataset final : public store::Array {
+ public:
+  // Parses the header, checks geometry and chunk locations against the file, builds the chunk table (12 B a
+  // chunk of the current extent, reserved first).
+  static Result<std::shared_ptr<const store::Node>> open(Object object);
+
+  const std::string& path() const override { return object_.path(); }
+  const std::string& file_label() const override { return object_.label(); }
+  std::uint64_t object_id() const override { return object_.header() + 1; }
+  Result<std::vector<std::string>> attribute_names() const override { return object_.attribute_names(); }
+  Result<std::optional<store::Attribute>> attribute(const std::string& name) const override {
+    return object_.attribute(name);
+  }
+  Result<std::shared_ptr<const store::Node>> follow(const store::Attribute& reference) const override {
+    return object_.follow(reference);
+  }
+  Result<std::vector<std::string>> read_strings(std::uint64_t first, std::uint64_t count) const override;
+
+  explicit Dataset(Object object) : object_(std::move(object)) {}
+
+ private:
+  Status parse();
+  Status set_fill(std::vector<std::byte> stored);
+  Status set_unchunked(Layout layout);
+  Status set_chunked(const Layout& layout);
+  Status read_index(Address tree, const std::vector<std::uint64_t>& grid);
+  Status check_chunk(std::uint64_t number, ByteOffset offset, std::uint32_t stored, std::uint32_t mask) const;
+
+  const Object object_;
+};
+
+}  // namespace penstock::hdf5

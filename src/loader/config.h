@@ -1,0 +1,49 @@
+// Everything an engine needs to run, decided once by Loader::create: immutable and shared by all threads.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/types.h"
+#include "dataset/dataset_impl.h"
+#include "loader/labels.h"
+#include "penstock/memory_budget.h"
+#include "penstock/options.h"
+#include "plan/blocks.h"
+#include "plan/sizing.h"
+#include "plan/windows.h"
+
+namespace penstock::loader {
+
+inline constexpr std::size_t kMaxTasks = 96;  // blocks in flight
+
+struct EngineConfig {
+  LoaderOptions options;
+  NumericType output = NumericType::f32;
+  NumericType csr_index = NumericType::i32;
+  ColIndex n_cols = 0;
+  std::uint64_t longest_row = 0;
+  std::shared_ptr<const Dataset> dataset;  // keeps the files open
+  std::vector<internal::FilePart> parts;   // sources possibly resident twins
+  Labels labels;
+  plan::BlockTable blocks;
+  plan::Share share;
+  plan::WindowSizing window;
+  plan::RestSizing rest;
+  plan::BatchBytes batch;
+  ByteCount block_fetch_bytes = 0;  // the largest block's requests
+  ByteCount source_scratch_bytes = 0, label_scratch_bytes = 0;
+  std::uint32_t io_threads = 1;
+
+  // Reserved before anything of it is mapped; held as long as the engine.
+  Reservation index_memory, window_memory, scratch_memory, fetch_memory;
+  Reservation slots_memory;  // moves into the SlotPool
+
+  ByteCount scratch_per_worker() const;
+};
+
+NumericType numeric_type(OutputType type);
+ByteCount slot_bytes(const EngineConfig& config, std::uint64_t rows, std::uint64_t entries);
+
+}  // namespace penstock::loader

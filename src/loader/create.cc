@@ -1,0 +1,384 @@
+// Loader::create: from a Dataset and options to an engine that is ready to run, in the order of the numbers:
+// labels, residency, sample, window, blocks, the rest, reservations.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/checked.h"
+#include "base/cores.h"
+#include "loader/engine.h"
+#include "loader/loader_impl.h"
+#include "loader/sample.h"
+
+namespace penstock::loader {
+namespace {
+
+constexpr std::uint64_t kMaxObsColumns = 64;
+constexpr std::uint64_t kMaxBatch = std::uint64_t{1} << 31;
+constexpr std::uint32_t kDefaultIoThreads = 24;
+constexpr std::uint32_t kMaxThreads = 256;
+constexpr double kResidentShare = 0.1;    // of the budget, for row offsets and codes
+constexpr double kScatterSeconds = 3e-6;  // per row, beside decoding; for the estimate of an epoch's time
+
+const char* dtype_name(OutputType type) { return numeric_name(numeric_type(type)); }
+
+Status check_options(const LoaderOptions& o) {
+  if (o.batch_size == 0 || o.batch_size >= kMaxBatch) {
+    return Status::invalid_argument(
+        fmt::format("batch_size must be between 1 and {}, not {}", kMaxBatch - 1, o.batch_size));
+  }
+  if (o.world_size == 0 || o.rank >= o.world_size) {
+    return Status::invalid_argument(
+        fmt::format("rank must be in [0, world_size): rank {} of {}", o.rank, o.world_size));
+  }
+  if (o.threads > kMaxThreads || o.io_threads > kMaxThreads) {
+    return Status::invalid_argument(fmt::format("threads and io_threads must be at most {}", kMaxThreads));
+  }
+  if (o.obs.size() > kMaxObsColumns) {
+    return Status::invalid_argument(
+        fmt::format("at most {} obs columns can travel with the rows, {} were asked for; join the rest "
+                    "through batch.index",
+                    kMaxObsColumns, o.obs.size()));
+  }
+  for (std::size_t i = 0; i < o.obs.size(); ++i) {
+    if (std::find(o.obs.begin(), o.obs.begin() + static_cast<std::ptrdiff_t>(i), o.obs[i]) !=
+        o.obs.begin() + static_cast<std::ptrdiff_t>(i)) {
+      return Status::invalid_argument(fmt::format("obs column '{}' is named twice", o.obs[i]));
+    }
+  }
+  return {};
+}
+
+// Any four consecutive batches in file order: the most entries, from the chunks that the rows lie in. Runs
+// may cross from file to file.
+std::uint64_t ordered_entries(std::span<const internal::FilePart> parts, std::uint64_t batch_size) {
+  struct Piece {
+    std::uint64_t selected, entries;
+  };
+  std::vector<Piece> pieces;
+  for (const auto& part : parts) {
+    const SourceTraits& t = part.source->traits();
+    const std::uint64_t item = numeric_size(t.value_type) + numeric_size(t.index_type);
+    std::uint64_t rank_before = 0;
+    // At most 65,536 pieces a file, however small the batches.
+    const std::uint64_t step = std::max<std::uint64_t>({batch_size, 64, t.n_rows >> 16});
+    for (RowIndex first = 0; first < t.n_rows; first += step) {
+      const RowRange range{first, std::min(t.n_rows, first + step)};
+      std::uint64_t selected = range.size();
+      if (part.selected) {
+        const std::uint64_t rank = part.selected->rank(static_cast<std::uint32_t>(range.last - 1));
+        selected = rank - rank_before;
+        rank_before = rank;
+      }
+      if (selected == 0) continue;
+      const std::uint64_t bound = part.source->cost({&range, 1}).decoded / item;
+      pieces.push_back({selected, std::min(bound, t.lengths.longest_sum(selected))});
+    }
+  }
+  // A run of `rows` selected rows that begins in piece i ends at the latest in the piece that makes the
+  // pieces after i hold as many.
+  const std::uint64_t rows = 4 * batch_size;
+  std::uint64_t most = 0, entries = 0, after = 0;
+  std::size_t end = 0;
+  for (std::size_t i = 0; i < pieces.size(); ++i) {
+    if (end <= i) {
+      entries += pieces[i].entries;
+      end = i + 1;
+    }
+    while (end < pieces.size() && after < rows) {
+      entries += pieces[end].entries;
+      after += pieces[end++].selected;
+    }
+    most = std::max(most, entries);
+    entries -= pieces[i].entries;
+    if (i + 1 < end) after -= pieces[i + 1].selected;
+  }
+  return most;
+}
+
+// Requests of every block, each whole: exact bytes and the largest.
+struct BlockTotals {
+  ByteCount bytes = 0, decoded = 0, largest = 0;
+  std::uint64_t requests = 0;
+};
+Result<BlockTotals> total_blocks(const EngineConfig& c) {
+  BlockTotals t;
+  RequestList list;
+  std::vector<RowRange> wanted;
+  for (std::uint64_t i = 0; i < c.blocks.size(); ++i) {
+    const plan::Block& block = c.blocks[i];
+    list.clear();
+    wanted.clear();
+    plan::selected_ranges(c.parts[block.file], block, 0, block.selected, wanted);
+    PENSTOCK_RETURN_IF_ERROR(c.parts[block.file].source->requests(wanted, list));
+    PENSTOCK_RETURN_IF_ERROR(c.labels.requests(block.file, {wanted.front().first, wanted.back().last}, list));
+    list.coalesce(kCoalesceGap, kCoalesceMax);
+    const ByteCount bytes = list.total_bytes();
+    t.bytes += bytes;
+    t.decoded += c.parts[block.file].source->cost(wanted).decoded;
+    t.requests += list.requests().size();
+    t.largest = std::max(t.largest, bytes);
+  }
+  return t;
+}
+
+// A window's cut reads a block's chunks on both sides: what one epoch's cuts add to `t`.
+Status add_cuts(const EngineConfig& c, std::uint64_t epoch, BlockTotals* t) {
+  const plan::Tape tape(&c.blocks, c.options.shuffle, c.options.seed, epoch);
+  plan::WindowSequence windows(c.share, c.options.batch_size, c.window.window_rows, epoch == 0);
+  plan::TapeCursor cursor(&tape, c.share.first);
+  RequestList list;
+  std::vector<RowRange> wanted;
+  const auto measure = [&](const plan::Block& block, std::uint64_t skip, std::uint64_t rows,
+                           int sign) -> Status {
+    list.clear();
+    wanted.clear();
+    plan::selected_ranges(c.parts[block.file], block, skip, rows, wanted);
+    PENSTOCK_RETURN_IF_ERROR(c.parts[block.file].source->requests(wanted, list));
+    PENSTOCK_RETURN_IF_ERROR(c.labels.requests(block.file, {wanted.front().first, wanted.back().last}, list));
+    list.coalesce(kCoalesceGap, kCoalesceMax);
+    const auto scale = static_cast<std::uint64_t>(sign);  // wraps as intended: adds or takes away
+    t->bytes += scale * list.total_bytes();
+    t->requests += scale * list.requests().size();
+    t->decoded += scale * c.parts[block.file].source->cost(wanted).decoded;
+    return {};
+  };
+  while (const auto window = windows.next()) {
+    if (window->repeat) break;
+    plan::Segment segment;
+    while (cursor.next(window->first + window->rows, &segment)) {
+      const plan::Block& block = c.blocks[segment.block];
+      if (segment.rows == block.selected) continue;
+      PENSTOCK_RETURN_IF_ERROR(measure(block, segment.skip, segment.rows, 1));
+      if (segment.skip == 0) PENSTOCK_RETURN_IF_ERROR(measure(block, 0, block.selected, -1));
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<internal::LoaderImpl>> create_loader(std::shared_ptr<const Dataset> dataset,
+                                                            LoaderOptions options) {
+  PENSTOCK_RETURN_IF_ERROR(check_options(options));
+  const internal::DatasetImpl& data = dataset->impl();
+  auto impl = std::make_unique<internal::LoaderImpl>();
+  EngineConfig c;
+  c.output = numeric_type(options.dtype);
+  c.n_cols = data.n_vars();
+  if (c.n_cols > 0xffffffffULL) return Status::unsupported(fmt::format("a matrix of {} columns", c.n_cols));
+  c.parts.assign(data.parts().begin(), data.parts().end());
+  c.io_threads = options.io_threads == 0 ? kDefaultIoThreads : options.io_threads;
+
+  std::shared_ptr<MemoryBudget> budget = options.shared_budget;
+  plan::SizingInput in;
+  if (budget) {
+    // Loaders that share a budget plan for half of what is free when they are made.
+    const auto usage = budget->usage();
+    in.memory = (usage.limit - usage.used) / 2;
+  } else {
+    budget = MemoryBudget::create(options.memory);
+    in.memory = options.memory;
+  }
+  impl->budget = budget;
+  const auto does_not_fit = [&](const Status& why) {
+    return why.code() == StatusCode::budget && why.message().find("memory") != 0
+               ? Status::budget(fmt::format("memory={} cannot hold this plan: {}", format_bytes(in.memory),
+                                            why.message()))
+               : why;
+  };
+
+  // Metadata: the Dataset's, counted once per loader.
+  auto index = budget->reserve(MemoryTag::index, data.index_bytes());
+  if (!index.ok()) return does_not_fit(index.status());
+  c.index_memory = *std::move(index);
+
+  std::uint64_t all_rows = 0;
+  ByteCount offsets_bytes = 0;
+  double chunks = 0, chunk_rows = 0;
+  bool cheap_heads = true;
+  for (const auto& part : c.parts) {
+    const SourceTraits& t = part.source->traits();
+    all_rows += t.n_rows;
+    offsets_bytes += part.source->resident_bytes();
+    in.lengths.merge(t.lengths);
+    if (t.n_chunks > 0) {
+      chunks += static_cast<double>(t.n_chunks);
+      chunk_rows += static_cast<double>(t.n_rows);
+      cheap_heads = cheap_heads && t.cheap_heads;
+    }
+  }
+  c.longest_row = in.lengths.longest;
+
+  // Labels, and whether they and the row offsets stay in memory.
+  std::vector<internal::Label> labels;
+  for (const std::string& name : options.obs) {
+    const auto given = options.categories.find(name);
+    PENSTOCK_ASSIGN_OR_RETURN(auto label,
+                              data.label(name, given == options.categories.end() ? nullptr : &given->second));
+    impl->categories.emplace_back(name, label.categories);
+    labels.push_back(std::move(label));
+  }
+  const bool resident = static_cast<double>(offsets_bytes + Labels::resident_bytes(labels, all_rows)) <=
+                        kResidentShare * static_cast<double>(in.memory);
+  if (resident) {
+    for (auto& part : c.parts) {
+      auto twin = part.source->resident(*budget);
+      if (!twin.ok()) return does_not_fit(twin.status());
+      part.source = *std::move(twin);
+    }
+  }
+  auto built = Labels::build(std::move(labels), c.parts, resident, *budget);
+  if (!built.ok()) return does_not_fit(built.status());
+  c.labels = *std::move(built);
+
+  // Numbers that the window follows from.
+  auto sample = take_sample(c.parts, c.n_cols, c.output, *budget);
+  if (!sample.ok()) return does_not_fit(sample.status());
+  in.batch_size = options.batch_size;
+  in.shuffle = options.shuffle;
+  in.dense = options.format == BatchFormat::dense;
+  in.dtype_name = dtype_name(options.dtype);
+  in.value_bytes = numeric_size(c.output);
+  in.label_output_bytes = c.labels.output_bytes();
+  in.window_rows = options.window_rows;
+  in.block_rows = options.block_rows;
+  in.n_rows = data.n_obs();
+  in.n_cols = c.n_cols;
+  in.rows_per_chunk = chunks > 0 ? chunk_rows / chunks : 0;
+  in.cheap_heads = cheap_heads;
+  in.value_bytes_in_window = sample->value_bytes;
+  const std::uint64_t most_entries =
+      in.lengths.longest_sum(std::min(options.batch_size, std::max<std::uint64_t>(1, in.n_rows)));
+  c.csr_index = most_entries < kMaxBatch && c.n_cols < kMaxBatch ? NumericType::i32 : NumericType::i64;
+  in.index_bytes = numeric_size(c.csr_index);
+  if (!options.shuffle) in.ordered_entries = ordered_entries(c.parts, options.batch_size);
+  PENSTOCK_ASSIGN_OR_RETURN(c.window, plan::size_window(in));
+  c.batch = plan::batch_bytes(in, c.window.q_eff);
+
+  // Blocks, and what reading them takes.
+  auto blocks = plan::BlockTable::build(c.parts, c.window.block_rows, *budget);
+  if (!blocks.ok()) return does_not_fit(blocks.status());
+  c.blocks = *std::move(blocks);
+  c.options = options;
+  c.share = plan::rank_share(c.blocks.rows(), options.rank, options.world_size, options.batch_size,
+                             options.drop_last);
+  PENSTOCK_ASSIGN_OR_RETURN(BlockTotals totals, total_blocks(c));
+  // A part of a block (a window's cut, a row read again) joins its ranges differently: a gap more per joined
+  // run.
+  c.block_fetch_bytes = totals.largest + (2 * totals.largest / kCoalesceMax + 1) * kCoalesceGap;
+  for (const auto& part : c.parts) {
+    c.source_scratch_bytes =
+        std::max(c.source_scratch_bytes, part.source->scratch_bytes(c.blocks.largest_span()));
+  }
+  c.label_scratch_bytes = c.labels.scratch_bytes(c.blocks.largest_span());
+
+  // The blocks in flight keep their lists of wanted rows: one range per two rows where the selection is
+  // scattered.
+  const bool scattered =
+      std::any_of(c.parts.begin(), c.parts.end(), [](const auto& part) { return part.selected != nullptr; });
+  const std::uint64_t ranges = scattered ? std::min(c.blocks.largest(), c.blocks.largest_span() / 2 + 1) : 1;
+  const ByteCount lists =
+      kMaxTasks * (ranges * sizeof(RowRange) + (totals.requests == 0 ? 0 : 64 * sizeof(ReadRequest)));
+  if (!c.index_memory.resize(c.index_memory.bytes() + lists)) {
+    return does_not_fit(budget->reserve(MemoryTag::index, lists).status());
+  }
+
+  // The other half of the budget.
+  plan::RestInput rest;
+  rest.window_bytes = c.window.window_bytes;
+  const auto usage = budget->usage();
+  rest.index_bytes = usage.used_by_tag[static_cast<std::size_t>(MemoryTag::index)];
+  rest.obs_bytes = usage.used_by_tag[static_cast<std::size_t>(MemoryTag::obs)];
+  if (options.shared_budget) {
+    rest.index_bytes =
+        c.index_memory.bytes() + c.blocks.size() * sizeof(plan::Block) + (resident ? offsets_bytes : 0);
+    rest.obs_bytes = c.labels.held_bytes();
+  }
+  rest.scratch_per_thread = c.scratch_per_worker();
+  rest.fetch_largest = c.block_fetch_bytes;
+  rest.fetch_typical = c.blocks.size() == 0 ? 0 : totals.bytes / c.blocks.size();
+  rest.threads_wanted = options.threads == 0 ? std::min(usable_cores(), kMaxThreads) : options.threads;
+  rest.batch = c.batch;
+  rest.batches_per_bin = c.window.bin_rows / options.batch_size;
+  PENSTOCK_ASSIGN_OR_RETURN(c.rest, plan::size_rest(in, rest));
+  PENSTOCK_ASSIGN_OR_RETURN(c.window_memory, budget->reserve(MemoryTag::window, c.window.window_bytes));
+  PENSTOCK_ASSIGN_OR_RETURN(c.scratch_memory, budget->reserve(MemoryTag::scratch, c.rest.scratch_bytes));
+  PENSTOCK_ASSIGN_OR_RETURN(c.fetch_memory, budget->reserve(MemoryTag::fetch, c.rest.fetch_bytes));
+  PENSTOCK_ASSIGN_OR_RETURN(c.slots_memory, budget->reserve(MemoryTag::slots, c.rest.slots_bytes));
+
+  // The plan in words and numbers.
+  Plan& p = impl->plan;
+  p.n_files = c.parts.size();
+  p.n_rows = c.blocks.rows();
+  p.n_cols = c.n_cols;
+  p.shuffle = options.shuffle;
+  p.seed = options.seed;
+  p.batch_size = options.batch_size;
+  p.block_rows = c.window.block_rows;
+  p.n_blocks = c.blocks.size();
+  p.window_rows = c.window.window_rows;
+  p.blocks_per_window = c.blocks.rows() == 0
+                            ? 0
+                            : static_cast<double>(c.blocks.size()) *
+                                  static_cast<double>(std::min(c.window.window_rows, c.blocks.rows())) /
+                                  static_cast<double>(c.blocks.rows());
+  p.q_eff = c.window.q_eff;
+  p.rank = options.rank;
+  p.world_size = options.world_size;
+  p.rows_this_rank = c.share.last - c.share.first;
+  p.n_batches = c.share.n_batches;
+  p.format = in.dense ? "dense" : "csr";
+  p.dtype = in.dtype_name;
+  p.threads = c.rest.threads;
+  p.io_threads = c.io_threads;
+  p.slots =
+      std::min<std::uint64_t>(c.rest.n_slots, c.rest.slots_bytes / std::max<ByteCount>(1, c.batch.typical));
+  p.slot_bytes = c.batch.typical;
+  p.slot_bytes_max = c.batch.worst;
+  p.compact_row_bytes = c.window.row_bytes;
+  p.resident_rows = resident;
+  const ByteCount whole = totals.bytes;
+  if (options.world_size == 1) {
+    PENSTOCK_RETURN_IF_ERROR(add_cuts(c, 0, &totals));
+  }
+  const double share =
+      p.n_rows == 0 ? 0 : static_cast<double>(p.rows_this_rank) / static_cast<double>(p.n_rows);
+  p.bytes_to_read = static_cast<std::uint64_t>(static_cast<double>(totals.bytes) * share);
+  p.bytes_to_decode = static_cast<std::uint64_t>(static_cast<double>(totals.decoded) * share);
+  p.requests = static_cast<std::uint64_t>(static_cast<double>(totals.requests) * share);
+  ByteCount stored = 0;
+  for (const auto& part : c.parts) {
+    const SourceTraits& t = part.source->traits();
+    if (t.n_rows > 0) {
+      stored += static_cast<ByteCount>(static_cast<double>(t.stored_bytes) *
+                                       static_cast<double>(part.n_selected) / static_cast<double>(t.n_rows));
+    }
+  }
+  p.read_amplification = stored == 0 ? 1 : static_cast<double>(whole) / static_cast<double>(stored);
+  p.seconds_per_epoch =
+      (sample->seconds_per_row + kScatterSeconds) * static_cast<double>(p.rows_this_rank) / p.threads;
+  plan::WindowSequence windows(c.share, options.batch_size, c.window.window_rows, true);
+  if (const auto first = windows.next()) p.first_window_rows = first->rows;
+  p.memory = in.memory;
+  p.memory_by_tag = {rest.index_bytes,     rest.obs_bytes,        c.rest.fetch_bytes,
+                     c.rest.scratch_bytes, c.window.window_bytes, c.rest.slots_bytes};
+  p.notes = data.notes();
+  if (rest.threads_wanted > c.rest.threads) {
+    p.notes.push_back(
+        fmt::format("{} of {} threads fit into the budget", c.rest.threads, rest.threads_wanted));
+  }
+  for (std::size_t i = 0; i < options.obs.size(); ++i) {
+    if (c.labels.missing()[i] > 0) {
+      p.notes.push_back(
+          fmt::format("obs '{}': {} of {} rows have no value among its categories and come as {}",
+                      options.obs[i], format_count(c.labels.missing()[i]), format_count(p.n_rows),
+                      c.labels.columns()[i].kind == ObsKind::category ? "-1" : "NaN"));
+    }
+  }
+  c.dataset = std::move(dataset);
+  PENSTOCK_ASSIGN_OR_RETURN(impl->engine, Engine::create(std::move(c)));
+  return impl;
+}
+
+}  // namespace penstock::loader

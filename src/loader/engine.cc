@@ -1,0 +1,312 @@
+#include "loader/engine.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "base/checked.h"
+
+namespace penstock::loader {
+namespace {
+
+constexpr auto kPoll = std::chrono::milliseconds(50);
+
+double seconds(std::chrono::steady_clock::duration d) { return std::chrono::duration<double>(d).count(); }
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> Engine::create(EngineConfig config) {
+  std::unique_ptr<Engine> engine(new Engine(std::move(config)));
+  EngineConfig& c = engine->config_;
+  const plan::WindowSizing& w = c.window;
+  engine->slots_ =
+      SlotPool::create(std::move(c.slots_memory), c.rest.n_slots, c.batch.worst, c.batch.granule);
+  const ByteCount pages =
+      c.options.test_window_bytes != 0 ? c.options.test_window_bytes : w.n_pages * w.page_bytes;
+  PENSTOCK_ASSIGN_OR_RETURN(Slab slab, Slab::map(std::max(pages, w.page_bytes), true));
+  engine->pages_ = std::make_unique<PagePool>(std::move(slab), w.page_bytes);
+  PENSTOCK_ASSIGN_OR_RETURN(engine->page_links_,
+                            Slab::map(engine->pages_->n_pages() * sizeof(std::uint32_t), false));
+  const std::span links(reinterpret_cast<std::uint32_t*>(engine->page_links_.data()),
+                        engine->pages_->n_pages());
+  for (auto& window : engine->windows_) {
+    window = std::make_unique<Window>(engine->pages_.get(), links, w.window_rows, w.bin_rows);
+  }
+  PENSTOCK_ASSIGN_OR_RETURN(Slab arena, Slab::map(c.rest.fetch_bytes, true));
+  engine->fetch_ = std::make_unique<FetchRing>(std::move(arena), kMaxTasks);
+  for (std::uint32_t i = 0; i < c.rest.threads; ++i) {
+    PENSTOCK_ASSIGN_OR_RETURN(auto worker, WorkerState::create(c));
+    engine->workers_.push_back(std::move(worker));
+  }
+  engine->slots_->on_release([e = engine.get()] {
+    const Lock lock(e->mutex_);
+    e->starved_ = false;
+    e->work_.notify_one();
+  });
+  engine->ready_ring_.resize(c.rest.n_slots + c.rest.threads + 2);
+  return engine;
+}
+
+Engine::~Engine() { close(); }
+
+std::uint64_t Engine::next_epoch() const {
+  const Lock lock(mutex_);
+  return next_epoch_;
+}
+
+Status Engine::finished_status() const {
+  Status copy = failure_;
+  return std::move(copy).with_context("the loader is finished after an error");
+}
+
+Status Engine::start_epoch(std::optional<std::uint64_t> epoch) {
+  Lock lock(mutex_);
+  if (closed_) return Status::cancelled("loader closed");
+  if (!failure_.ok()) return finished_status();
+  const std::uint64_t target = epoch.value_or(next_epoch_);
+  const auto now = Clock::now();
+  if (!ever_started_) first_start_ = now;
+  ever_started_ = true;
+  returned_ = false;
+  // Windows of the next epoch are already under way when the last one was read to its end.
+  const bool seamless = started_ && target == epoch_ + 1 && delivered_ == config_.share.n_batches;
+  if (!started_) {
+    begin_at(target);
+    failure_ = start_threads();
+    if (!failure_.ok()) return failure_;
+    started_ = true;
+    admit();
+    io_.notify_all();
+  } else if (!seamless) {
+    reset(lock, target);
+    if (closed_) return Status::cancelled("loader closed");
+  }
+  in_epoch_ = true;
+  epoch_ = target;
+  next_epoch_ = target + 1;
+  delivered_ = 0;
+  counters_.epoch = target;
+  return {};
+}
+
+void Engine::begin_at(std::uint64_t epoch) {
+  plan_epoch_ = epoch;
+  tape_ = std::make_unique<plan::Tape>(&config_.blocks, config_.options.shuffle, config_.options.seed, epoch);
+  sequence_ = std::make_unique<plan::WindowSequence>(config_.share, config_.options.batch_size,
+                                                     config_.window.window_rows, epoch == 0);
+  cursor_.reset();
+}
+
+void Engine::reset(Lock& lock, std::uint64_t epoch) {
+  paused_ = true;
+  idle_.wait(lock, [&] { return (busy_ == 0 && fetch_->reads_in_flight() == 0) || stopping_; });
+  if (stopping_) return;
+  // Batches return their slots through a callback that takes our lock.
+  std::vector<Ready> stale(ready_ring_.size());
+  stale.swap(ready_ring_);
+  lock.unlock();
+  stale.clear();
+  lock.lock();
+  if (stopping_) return;
+  fetch_->reset();
+  pages_->reset();
+  for (auto& window : windows_) window->active = false;
+  filling_ = nullptr;
+  task_prepared_ = false;
+  opened_ = draining_ = next_sequence_ = build_sequence_ = deliver_sequence_ = 0;
+  build_extent_.reset();
+  starved_ = false;
+  errors_.clear();
+  begin_at(epoch);
+  paused_ = false;
+  admit();
+  work_.notify_all();
+  io_.notify_all();
+}
+
+bool Engine::open_next_window() {
+  Window& window = *windows_[opened_ % 2];
+  if (window.active || config_.share.n_batches == 0) return false;
+  auto next = sequence_->next();
+  if (!next) {
+    // The next epoch's first window follows without a gap.
+    begin_at(plan_epoch_ + 1);
+    next = sequence_->next();
+    if (!next) return false;
+  }
+  const auto& o = config_.options;
+  window.open(*next, plan_epoch_, next_sequence_, o.shuffle,
+              plan::window_key(o.seed, plan_epoch_, next->first), o.batch_size);
+  next_sequence_ += next->n_batches;
+  if (!cursor_ || cursor_->tape_row() != next->first)
+    cursor_ = std::make_unique<plan::TapeCursor>(tape_.get(), next->first);
+  filling_ = &window;
+  ++opened_;
+  return true;
+}
+
+void Engine::admit() {
+  if (paused_ || stopping_) return;
+  for (;;) {
+    if (filling_ == nullptr && !open_next_window()) return;
+    if (!task_prepared_) {
+      BlockTask* task = fetch_->prepare();
+      if (task == nullptr) return;
+      if (!cursor_->next(filling_->plan().first + filling_->plan().rows, &task->segment)) {
+        filling_ = nullptr;
+        continue;
+      }
+      task->window = filling_;
+      task->block = config_.blocks[task->segment.block];
+      const internal::FilePart& part = config_.parts[task->block.file];
+      plan::selected_ranges(part, task->block, task->segment.skip, task->segment.rows, task->wanted);
+      task->error = part.source->requests(task->wanted, task->requests);
+      if (task->error.ok()) {
+        task->error = config_.labels.requests(
+            task->block.file, {task->wanted.front().first, task->wanted.back().last}, task->requests);
+      }
+      if (!task->error.ok()) task->requests.clear();
+      task->requests.coalesce(kCoalesceGap, kCoalesceMax);
+      task_prepared_ = true;
+    }
+    if (!fetch_->submit()) return;
+    task_prepared_ = false;
+  }
+}
+
+std::uint32_t Engine::add_error(Status status) {
+  errors_.push_back(std::move(status));
+  return static_cast<std::uint32_t>(errors_.size() - 1);
+}
+
+Result<std::optional<Batch>> Engine::next(const std::function<bool()>& interrupted, bool keep) {
+  Lock lock(mutex_);
+  if (closed_) return Status::cancelled("loader closed");
+  if (!failure_.ok()) return finished_status();
+  if (!in_epoch_) return std::optional<Batch>();
+  const auto entered = Clock::now();
+  if (returned_) counters_.consumer_busy_seconds += seconds(entered - last_return_);
+  returned_ = false;
+  if (delivered_ == config_.share.n_batches) {
+    if (!keep) in_epoch_ = false;
+    return std::optional<Batch>();
+  }
+  Ready& slot = ready_ring_[deliver_sequence_ % ready_ring_.size()];
+  bool starving = false;
+  Clock::time_point starved_since = entered;
+  while (!slot.filled) {
+    ready_.wait_for(lock, kPoll);
+    if (closed_) return Status::cancelled("loader closed");
+    if (slot.filled) break;
+    // Every slot is with the consumer when the very batch it asks for is complete, finds no slot, and none is
+    // being built.
+    if (starved_ && build_sequence_ == deliver_sequence_ && building_ == 0) {
+      if (!starving) {
+        starving = true;
+        starved_since = Clock::now();
+        if (config_.options.on_slots_exhausted) {
+          lock.unlock();
+          config_.options.on_slots_exhausted();
+          lock.lock();
+          if (closed_) return Status::cancelled("loader closed");
+        }
+      } else if (seconds(Clock::now() - starved_since) > config_.options.slot_timeout_seconds) {
+        const SlotCounts held = slots_->counts();
+        counters_.consumer_wait_seconds += seconds(Clock::now() - entered);
+        if (held.held == 0) {
+          return Status::internal(
+              fmt::format("a batch does not fit into the {} set aside for batches, all of it free",
+                          format_bytes(held.capacity)));
+        }
+        return Status::budget(
+            fmt::format("{} batches are still referenced and hold {} of the {} set aside for batches, so "
+                        "there is no room for the next "
+                        "one. Let go of batches you no longer need, copy what you keep with batch.clone(), "
+                        "or use more memory",
+                        held.held, format_bytes(held.held_bytes), format_bytes(held.capacity)));
+      }
+    } else {
+      starving = false;
+    }
+    if (interrupted) {
+      lock.unlock();
+      const bool stop = interrupted();
+      lock.lock();
+      if (closed_) return Status::cancelled("loader closed");
+      if (stop) return Status::cancelled("interrupted");
+    }
+  }
+  const auto now = Clock::now();
+  counters_.consumer_wait_seconds += seconds(now - entered);
+  if (!slot.error.ok()) {
+    failure_ = slot.error;
+    return slot.error;
+  }
+  if (keep) return slot.batch;
+  PENSTOCK_CHECK(slot.batch.has_value());
+  Batch batch = *std::move(slot.batch);
+  counters_.labels_missing += slot.missing_labels;
+  slot = Ready();
+  ++deliver_sequence_;
+  ++delivered_;
+  ++counters_.batches;
+  counters_.rows += batch.n_rows;
+  counters_.entries += batch.values.size;
+  work_.notify_one();  // the ready ring has room again
+  last_return_ = Clock::now();
+  returned_ = true;
+  return std::optional<Batch>(std::move(batch));
+}
+
+LoaderStats Engine::stats() const {
+  const Lock lock(mutex_);
+  LoaderStats s = counters_;
+  if (ever_started_) s.elapsed_seconds = seconds(Clock::now() - first_start_);
+  const SlotCounts held = slots_->counts();
+  // Slots out of the pool: with the consumer, or built and waiting to be returned.
+  std::uint64_t waiting = building_;
+  for (const Ready& r : ready_ring_) waiting += r.filled && r.batch ? 1 : 0;
+  s.slots_held = held.held > waiting ? held.held - waiting : 0;
+  return s;
+}
+
+void Engine::close() {
+  const std::lock_guard once(close_mutex_);
+  // Before the lock: a release that is under way holds the callback and waits for our lock.
+  if (slots_) slots_->on_release({});
+  Lock lock(mutex_);
+  closed_ = true;
+  stopping_ = true;
+  work_.notify_all();
+  io_.notify_all();
+  ready_.notify_all();
+  idle_.notify_all();
+  std::vector<std::thread> threads = std::move(threads_);
+  threads_.clear();
+  lock.unlock();
+  for (std::thread& t : threads) t.join();
+  lock.lock();
+  std::vector<Ready> stale(ready_ring_.size());
+  stale.swap(ready_ring_);
+  lock.unlock();
+  stale.clear();
+  lock.lock();
+  if (slots_) slots_->close();
+  // What is left is freed with its reservation; stats() stays.
+  workers_.clear();
+  fetch_.reset();
+  for (auto& window : windows_) window.reset();
+  pages_.reset();
+  page_links_ = Slab();
+  config_.window_memory.release();
+  config_.scratch_memory.release();
+  config_.fetch_memory.release();
+  config_.parts.clear();
+  config_.labels = Labels();
+  config_.blocks = plan::BlockTable();
+  config_.index_memory.release();
+  config_.dataset.reset();
+}
+
+}  // namespace penstock::loader

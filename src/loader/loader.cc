@@ -1,0 +1,70 @@
+#include "penstock/loader.h"
+
+#include "loader/loader_impl.h"
+
+namespace penstock {
+namespace {
+
+// A forked child has none of the parent's threads and maybe their locks: nothing of the engine may be
+// touched.
+Status check_process(const internal::LoaderImpl& impl) {
+  if (getpid() == impl.pid) return {};
+  return Status::invalid_argument("this loader was made before fork(): make a new one in the child process");
+}
+
+}  // namespace
+
+Loader::Loader(std::unique_ptr<internal::LoaderImpl> impl) : impl_(std::move(impl)) {}
+
+Loader::~Loader() {
+  if (!check_process(*impl_).ok()) static_cast<void>(impl_.release());
+}
+
+Result<std::unique_ptr<Loader>> Loader::create(std::shared_ptr<const Dataset> dataset,
+                                               LoaderOptions options) {
+  PENSTOCK_ASSIGN_OR_RETURN(auto impl, loader::create_loader(std::move(dataset), std::move(options)));
+  return std::unique_ptr<Loader>(new Loader(std::move(impl)));
+}
+
+const Plan& Loader::plan() const { return impl_->plan; }
+std::uint64_t Loader::n_batches() const { return impl_->plan.n_batches; }
+
+const std::vector<std::string>& Loader::categories(const std::string& column) const {
+  static const std::vector<std::string> kNone;
+  for (const auto& [name, categories] : impl_->categories) {
+    if (name == column) return categories;
+  }
+  return kNone;
+}
+
+Status Loader::start_epoch(std::optional<std::uint64_t> epoch) {
+  PENSTOCK_RETURN_IF_ERROR(check_process(*impl_));
+  return impl_->engine->start_epoch(epoch);
+}
+
+std::uint64_t Loader::next_epoch() const {
+  return check_process(*impl_).ok() ? impl_->engine->next_epoch() : 0;
+}
+
+Result<std::optional<Batch>> Loader::next(const std::function<bool()>& interrupted) {
+  PENSTOCK_RETURN_IF_ERROR(check_process(*impl_));
+  return impl_->engine->next(interrupted, false);
+}
+
+Result<std::optional<Batch>> Loader::peek(const std::function<bool()>& interrupted) {
+  PENSTOCK_RETURN_IF_ERROR(check_process(*impl_));
+  return impl_->engine->next(interrupted, true);
+}
+
+LoaderStats Loader::stats() const {
+  if (!check_process(*impl_).ok()) return {};
+  LoaderStats s = impl_->engine->stats();
+  s.memory = impl_->budget->usage();
+  return s;
+}
+
+void Loader::close() {
+  if (check_process(*impl_).ok()) impl_->engine->close();
+}
+
+}  // namespace penstock

@@ -1,0 +1,33 @@
+// The inside of a Loader.
+#pragma once
+
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "loader/engine.h"
+#include "penstock/loader.h"
+
+namespace penstock::internal {
+
+class LoaderImpl {
+ public:
+  Plan plan;
+  std::shared_ptr<MemoryBudget> budget;
+  std::vector<std::pair<std::string, std::vector<std::string>>> categories;  // per obs column
+  std::unique_ptr<loader::Engine> engine;
+  const pid_t pid = getpid();
+};
+
+}  // namespace penstock::internal
+
+namespace penstock::loader {
+
+Result<std::unique_ptr<internal::LoaderImpl>> create_loader(std::shared_ptr<const Dataset> dataset,
+                                                            LoaderOptions options);
+
+}  // namespace penstock::loader

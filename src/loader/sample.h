@@ -1,0 +1,26 @@
+// A small look at the payload before planning: how compact rows come out and how fast they decode.
+//
+// Always the same blocks of the same files (at most 8 files spread over the set, two runs of 64 rows in
+// each), so that what follows from the sample depends on the data alone; the output type counts only where
+// its values are wider than the file's own (float64 out of float32 that are not counts). Temporary memory is
+// reserved under `scratch` and given back.
+#pragma once
+
+#include <span>
+
+#include "base/types.h"
+#include "dataset/dataset_impl.h"
+#include "penstock/memory_budget.h"
+#include "penstock/status.h"
+
+namespace penstock::loader {
+
+struct Sample {
+  double value_bytes = 1;      // of a value in the window, mean over entries
+  double seconds_per_row = 0;  // to decode and encode on one thread; read excluded
+  std::uint64_t rows = 0, entries = 0;
+};
+Result<Sample> take_sample(std::span<const internal::FilePart> parts, ColIndex n_cols, NumericType output,
+                           MemoryBudget& budget);
+
+}  // namespace penstock::loader

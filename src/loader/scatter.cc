@@ -1,0 +1,64 @@
+#include "loader/scatter.h"
+
+#include <cstring>
+#include <utility>
+
+#include "base/check.h"
+
+namespace penstock::loader {
+
+Status Scatter::csr(const CsrTile& tile) {
+  const internal::FilePart& part = config_.parts[file_];
+  const ByteCount label_bytes = config_.labels.record_bytes();
+  const std::size_t id_bytes = RowEncoder::id_bytes(config_.n_cols);
+  EncodedRow row;
+  for (std::size_t i = 0; i < tile.rows.size(); ++i) {
+    PENSTOCK_RETURN_IF_ERROR(worker_.encoder->encode(tile, i, part.source->label(), &row));
+    PENSTOCK_CHECK(done_ < segment_.rows);
+    const RowIndex file_row = tile.rows.first + i;
+    const std::uint64_t place = window_.place_of(segment_.tape_row + done_);
+    const ByteCount ids = row.n * id_bytes;
+    const ByteCount bytes = kRecordHeader + label_bytes + ids + row.value_bytes;
+    RowEntry& entry = window_.entry(place);
+    std::byte* record = window_.place_row(place, bytes, &pledged_);
+    entry.n = row.n;
+    if (record == nullptr) [[unlikely]] {
+      entry.state = RowState::deferred;
+      entry.page = file_;
+      entry.offset = static_cast<std::uint32_t>(file_row);
+      ++deferred_;
+    } else {
+      entry.cls = row.cls;
+      const auto global = static_cast<std::int64_t>(part.first_row + file_row);
+      std::memcpy(record, &global, kRecordHeader);
+      labels_.write(file_row, record + kRecordHeader);
+      record += kRecordHeader + label_bytes;
+      std::memcpy(record, row.ids, ids);
+      std::memcpy(record + ids, row.values, row.value_bytes);
+    }
+    entries_ += row.n;
+    ++done_;
+    finish_row(place);
+  }
+  return {};
+}
+
+void Scatter::fail_rest(std::uint32_t error) {
+  for (; done_ < segment_.rows; ++done_) {
+    const std::uint64_t place = window_.place_of(segment_.tape_row + done_);
+    RowEntry& entry = window_.entry(place);
+    entry.state = RowState::failed;
+    entry.page = error;
+    entry.n = 0;
+    finish_row(place);
+  }
+}
+
+void Scatter::count_rows() {
+  for (const std::uint32_t bin : worker_.bins_touched) {
+    window_.rows_done(bin, std::exchange(worker_.rows_in_bin[bin], 0));
+  }
+  worker_.bins_touched.clear();
+}
+
+}  // namespace penstock::loader

@@ -1,0 +1,63 @@
+// The sink of a block's decode: each row goes, compactly encoded, to the bin that holds its place.
+//
+// Thread contract: belongs to one worker for one block.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "loader/config.h"
+#include "loader/window.h"
+#include "loader/worker_state.h"
+#include "plan/tape.h"
+#include "source/row_source.h"
+
+namespace penstock::loader {
+
+class Scatter : public RowSink {
+ public:
+  // `pledged`: pages set aside for this block. Rows beyond them compete for free pages and are deferred
+  // without one.
+  Scatter(const EngineConfig& config, Window& window, const plan::Segment& segment, std::uint32_t file,
+          const Labels::View& labels, WorkerState& worker, std::uint32_t pledged)
+      : config_(config),
+        window_(window),
+        segment_(segment),
+        file_(file),
+        labels_(labels),
+        worker_(worker),
+        pledged_(pledged) {}
+  // Counts what is left to count.
+  ~Scatter() override { count_rows(); }
+
+  Status csr(const CsrTile& tile) override;
+
+  // After a failure: every row that has not come is marked failed with the error's number, so that its bin
+  // completes and the error surfaces with the batch that needed it.
+  void fail_rest(std::uint32_t error);
+
+  // Tells the bins of the rows that have come; a bin may complete by it.
+  void count_rows();
+
+  std::uint64_t rows() const { return done_; }
+  std::uint64_t entries() const { return entries_; }
+  std::uint64_t deferred() const { return deferred_; }
+  std::uint32_t pledged_left() const { return pledged_; }
+
+ private:
+  void finish_row(std::uint64_t place) {
+    const auto bin = static_cast<std::uint32_t>(window_.bin_of(place));
+    if (worker_.rows_in_bin[bin]++ == 0) worker_.bins_touched.push_back(bin);
+  }
+
+  const EngineConfig& config_;
+  Window& window_;
+  const plan::Segment& segment_;
+  const std::uint32_t file_;
+  const Labels::View& labels_;
+  WorkerState& worker_;
+  std::uint32_t pledged_;
+  std::uint64_t done_ = 0, entries_ = 0, deferred_ = 0;
+};
+
+}  // namespace penstock::loader

@@ -1,0 +1,244 @@
+// A Dataset out of thin air for the loader's tests: rows whose contents follow from their number, in files
+// that live in memory and can be slow or broken.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/permutation.h"
+#include "dataset/dataset_impl.h"
+#include "penstock/dataset.h"
+
+namespace penstock::testing {
+
+// memcpy that allows nothing from nowhere.
+inline void copy(void* to, const void* from, std::size_t n) {
+  if (n > 0) std::memcpy(to, from, n);
+}
+
+struct FakeFileSpec {
+  RowIndex rows = 0;
+  std::uint64_t mean_entries = 20;  // row lengths are 0 .. 2 * mean
+  RowIndex chunk_rows = 7;          // natural boundaries
+};
+
+struct FakeSpec {
+  std::vector<FakeFileSpec> files;
+  ColIndex n_cols = 1000;
+  std::uint64_t long_row = UINT64_MAX;  // this global row has every column set
+  float scale = 1;                      // 0.5: values that are not whole numbers
+  std::uint64_t long_values_every = 0;  // every so many rows hold values > 255
+};
+
+// Entries of a global row: ids ascending, values.
+struct FakeRow {
+  std::vector<std::int32_t> ids;
+  std::vector<float> values;
+};
+inline FakeRow fake_row(const FakeSpec& spec, std::uint64_t mean, std::uint64_t row) {
+  FakeRow out;
+  if (row == spec.long_row) {
+    for (ColIndex c = 0; c < spec.n_cols; ++c) {
+      out.ids.push_back(static_cast<std::int32_t>(c));
+      out.values.push_back(static_cast<float>(c % 300));
+    }
+    return out;
+  }
+  const std::uint64_t n =
+      mean == 0 ? 0 : std::min<std::uint64_t>(mix(1, row, 0) % (2 * mean + 1), spec.n_cols);
+  const std::uint64_t step = n == 0 ? 1 : spec.n_cols / n;
+  for (std::uint64_t i = 0; i < n; ++i) {
+    out.ids.push_back(static_cast<std::int32_t>(i * step + mix(2, row, i) % step));
+    float v = static_cast<float>(1 + mix(3, row, i) % 9) * spec.scale;
+    if (spec.long_values_every != 0 && row % spec.long_values_every == 0) v += 70000;
+    out.values.push_back(v);
+  }
+  return out;
+}
+
+// Bytes in memory as a File; `delay` before each read, failure of reads that touch `bad_offset`.
+class MemoryFile : public File {
+ public:
+  explicit MemoryFile(std::string label) : label_(std::move(label)) {}
+  Status read_at(ByteOffset offset, std::span<std::byte> out) const override {
+    reads.fetch_add(1);
+    if (delay.count() > 0) std::this_thread::sleep_for(delay);
+    if (offset <= bad_offset && bad_offset < offset + out.size()) {
+      return Status::io_error(label_ + ": broken at byte " + std::to_string(bad_offset), 5);
+    }
+    copy(out.data(), bytes.data() + offset, out.size());
+    return {};
+  }
+  ByteCount size() const override { return bytes.size(); }
+  const std::string& label() const override { return label_; }
+
+  std::vector<std::byte> bytes;
+  std::chrono::microseconds delay{0};
+  std::atomic<ByteOffset> bad_offset{UINT64_MAX};
+  mutable std::atomic<std::uint64_t> reads{0};
+
+ private:
+  std::string label_;
+};
+
+// Rows stored one after the other: ids, then values.
+class FakeSource : public RowSource {
+ public:
+  FakeSource(const FakeSpec& spec, const FakeFileSpec& file, std::uint64_t first_row, std::string label)
+      : chunk_rows_(file.chunk_rows), label_(label), file_(std::make_shared<MemoryFile>(label)) {
+    traits_.n_rows = file.rows;
+    traits_.n_cols = spec.n_cols;
+    traits_.layout = "fake";
+    offsets_.push_back(0);
+    for (RowIndex r = 0; r < file.rows; ++r) {
+      const FakeRow row = fake_row(spec, file.mean_entries, first_row + r);
+      const auto at = file_->bytes.size();
+      file_->bytes.resize(at + row.ids.size() * 8);
+      copy(file_->bytes.data() + at, row.ids.data(), row.ids.size() * 4);
+      copy(file_->bytes.data() + at + row.ids.size() * 4, row.values.data(), row.ids.size() * 4);
+      offsets_.push_back(offsets_.back() + row.ids.size());
+      traits_.lengths.add(row.ids.size());
+    }
+    traits_.stored_bytes = file_->bytes.size();
+  }
+  MemoryFile& file() const { return *file_; }
+  ByteOffset row_offset(RowIndex r) const { return offsets_[r] * 8; }
+
+  const SourceTraits& traits() const override { return traits_; }
+  const std::string& label() const override { return label_; }
+  RowIndex cut(RowIndex first, RowIndex target) const override {
+    const RowIndex at = (first + std::max<RowIndex>(target, 1) + chunk_rows_ - 1) / chunk_rows_ * chunk_rows_;
+    return std::min(traits_.n_rows, std::max(at, first + 1));
+  }
+  ReadCost cost(std::span<const RowRange> wanted) const override {
+    ReadCost c;
+    for (const RowRange& r : wanted) {
+      c.stored += (offsets_[r.last] - offsets_[r.first]) * 8;
+      ++c.requests;
+    }
+    c.decoded = c.stored;
+    return c;
+  }
+  Status requests(std::span<const RowRange> wanted, RequestList& list) const override {
+    for (const RowRange& r : wanted) {
+      list.add(file_.get(), offsets_[r.first] * 8, (offsets_[r.last] - offsets_[r.first]) * 8);
+    }
+    return {};
+  }
+  Status decode(std::span<const RowRange> wanted, const Fetched& fetched, Scratch& scratch,
+                RowSink& sink) const override {
+    for (const RowRange& range : wanted) {
+      for (RowIndex r = range.first; r < range.last; ++r) {
+        const std::uint64_t n = offsets_[r + 1] - offsets_[r];
+        const auto bytes = fetched.find(file_.get(), offsets_[r] * 8, n * 8);
+        if (bytes.size() != n * 8) return Status::internal("bytes were not fetched");
+        copy(scratch.bytes.data(), bytes.data(), bytes.size());
+        const std::uint64_t offsets[2] = {0, n};
+        CsrTile tile;
+        tile.rows = {r, r + 1};
+        tile.offsets = offsets;
+        tile.indices = scratch.bytes.data();
+        tile.values = scratch.bytes.data() + n * 4;
+        PENSTOCK_RETURN_IF_ERROR(sink.csr(tile));
+      }
+    }
+    return {};
+  }
+  ByteCount scratch_bytes(RowIndex) const override { return traits_.lengths.longest * 8 + 64; }
+  ByteCount resident_bytes() const override { return 0; }
+  Result<std::shared_ptr<const RowSource>> resident(MemoryBudget&) const override {
+    return std::shared_ptr<const RowSource>(self.lock());
+  }
+  std::weak_ptr<const RowSource> self;
+
+ private:
+  RowIndex chunk_rows_;
+  std::string label_;
+  std::shared_ptr<MemoryFile> file_;
+  SourceTraits traits_;
+  std::vector<std::uint64_t> offsets_;
+};
+
+// Codes row % 5, streamable or not without bytes on disk.
+class FakeColumn : public ObsColumn {
+ public:
+  FakeColumn(RowIndex rows, std::uint64_t first_row) : rows_(rows), first_row_(first_row) {}
+  ObsKind kind() const override { return ObsKind::category; }
+  RowIndex n_rows() const override { return rows_; }
+  bool streamable() const override { return true; }
+  Status requests(RowRange, RequestList&) const override { return {}; }
+  ByteCount scratch_bytes(RowIndex) const override { return 0; }
+  Status decode(RowRange rows, const Fetched&, Scratch&, std::span<std::byte> out) const override {
+    for (RowIndex r = rows.first; r < rows.last; ++r) {
+      const auto code = static_cast<std::int32_t>((first_row_ + r) % 5);
+      copy(out.data() + (r - rows.first) * 4, &code, 4);
+    }
+    return {};
+  }
+
+ private:
+  RowIndex rows_;
+  std::uint64_t first_row_;
+};
+
+class FakeDataset : public internal::DatasetImpl {
+ public:
+  explicit FakeDataset(FakeSpec spec) : spec(std::move(spec)) {
+    std::uint64_t first = 0;
+    for (std::size_t f = 0; f < this->spec.files.size(); ++f) {
+      auto source =
+          std::make_shared<FakeSource>(this->spec, this->spec.files[f], first, "fake" + std::to_string(f));
+      source->self = source;
+      sources.push_back(source);
+      parts_.push_back({source, first, nullptr, this->spec.files[f].rows});
+      for (RowIndex r = 0; r < this->spec.files[f].rows; ++r)
+        means.push_back(this->spec.files[f].mean_entries);
+      first += this->spec.files[f].rows;
+    }
+    n_ = first;
+  }
+  // Keeps the global rows for which keep(row).
+  template <class Keep>
+  void select(Keep keep) {
+    n_ = 0;
+    for (auto& part : parts_) {
+      auto bits = std::make_shared<internal::Bitmap>();
+      for (RowIndex r = 0; r < part.source->traits().n_rows; ++r) {
+        if (keep(part.first_row + r)) bits->add(static_cast<std::uint32_t>(r));
+      }
+      part.n_selected = bits->cardinality();
+      part.selected = bits;
+      n_ += part.n_selected;
+    }
+  }
+  std::span<const internal::FilePart> parts() const override { return parts_; }
+  std::uint64_t n_obs() const override { return n_; }
+  std::uint64_t n_vars() const override { return spec.n_cols; }
+  Result<internal::Label> label(const std::string& column, const std::vector<std::string>*) const override {
+    internal::Label label;
+    label.name = column;
+    label.categories = {"a", "b", "c", "d", "e"};
+    for (const auto& part : parts_) {
+      label.files.push_back(
+          {std::make_shared<FakeColumn>(part.source->traits().n_rows, part.first_row), {-1, 0, 1, 2, 3, 4}});
+    }
+    return label;
+  }
+  std::uint64_t index_bytes() const override { return 1000; }
+  std::vector<std::string> notes() const override { return {}; }
+
+  FakeSpec spec;
+  std::vector<std::shared_ptr<FakeSource>> sources;
+  std::vector<std::uint64_t> means;  // per global row
+
+ private:
+  std::vector<internal::FilePart> parts_;
+  std::uint64_t n_ = 0;
+};
+
+}  // namespace penstock::testing

@@ -1,0 +1,60 @@
+#include "plan/windows.h"
+
+#include <algorithm>
+
+#include "base/checked.h"
+
+namespace penstock::plan {
+namespace {
+// floor(n * r / world) without overflow.
+std::uint64_t cut(std::uint64_t n, std::uint64_t r, std::uint64_t world) {
+  return static_cast<std::uint64_t>(static_cast<unsigned __int128>(n) * r / world);
+}
+}  // namespace
+
+Share rank_share(std::uint64_t n_rows, std::uint32_t rank, std::uint32_t world_size, std::uint64_t batch_size,
+                 bool drop_last) {
+  Share share;
+  if (n_rows == 0) return share;
+  share.first = cut(n_rows, rank, world_size);
+  share.last = cut(n_rows, std::uint64_t{rank} + 1, world_size);
+  if (drop_last) {
+    share.n_batches = n_rows / world_size / batch_size;
+    share.last = share.first + share.n_batches * batch_size;
+    return share;
+  }
+  share.n_batches = ceil_div(ceil_div(n_rows, world_size), batch_size);
+  share.repeat = ceil_div(share.last - share.first, batch_size) < share.n_batches;
+  share.repeat_row = share.last == 0 ? 0 : share.last - 1;
+  return share;
+}
+
+WindowSequence::WindowSequence(const Share& share, std::uint64_t batch_size, std::uint64_t window_rows,
+                               bool ramp)
+    : share_(share),
+      batch_size_(batch_size),
+      batches_per_window_(std::max<std::uint64_t>(1, window_rows / batch_size)),
+      ramp_(ramp),
+      row_(share.first) {}
+
+std::optional<Window> WindowSequence::next() {
+  if (row_ < share_.last) {
+    std::uint64_t batches = batches_per_window_;
+    if (ramp_ && index_ < 3) batches = std::max<std::uint64_t>(1, batches_per_window_ >> (3 - index_));
+    Window window;
+    window.first = row_;
+    window.rows = std::min(batches * batch_size_, share_.last - row_);
+    window.first_batch = batch_;
+    window.n_batches = ceil_div(window.rows, batch_size_);
+    row_ += window.rows;
+    batch_ += window.n_batches;
+    ++index_;
+    return window;
+  }
+  if (share_.repeat && batch_ < share_.n_batches) {
+    return Window{share_.repeat_row, 1, batch_++, 1, true};
+  }
+  return std::nullopt;
+}
+
+}  // namespace penstock::plan

@@ -1,0 +1,71 @@
+#include "source/request.h"
+
+#include <algorithm>
+#include <functional>
+
+namespace penstock {
+namespace {
+
+// Makes `first` cover `next` too, when it may. Overlapping ranges always become one, whatever the size: each
+// of them will be looked up whole.
+bool join(ReadRequest& first, const ReadRequest& next, ByteCount max_gap, ByteCount max_bytes) {
+  if (first.file != next.file || next.offset < first.offset) return false;
+  const ByteOffset end = std::max(first.end(), next.end());
+  const bool overlap = next.offset < first.end();
+  const bool near = overlap || next.offset - first.end() <= max_gap;
+  if (!overlap && !(near && end - first.offset <= max_bytes)) return false;
+  first.bytes = end - first.offset;
+  return true;
+}
+
+}  // namespace
+
+void RequestList::add(const File* file, ByteOffset offset, ByteCount bytes) {
+  if (bytes == 0) return;
+  const ReadRequest next{file, offset, bytes};
+  if (!requests_.empty() && join(requests_.back(), next, 0, kCoalesceMax)) return;
+  requests_.push_back(next);
+}
+
+void RequestList::coalesce(ByteCount max_gap, ByteCount max_bytes) {
+  if (requests_.size() < 2) return;
+  std::sort(requests_.begin(), requests_.end(), [](const ReadRequest& a, const ReadRequest& b) {
+    if (a.file != b.file) return std::less<>()(a.file, b.file);
+    return a.offset != b.offset ? a.offset < b.offset : a.bytes < b.bytes;
+  });
+  std::size_t last = 0;
+  for (std::size_t i = 1; i < requests_.size(); ++i) {
+    if (!join(requests_[last], requests_[i], max_gap, max_bytes)) requests_[++last] = requests_[i];
+  }
+  requests_.resize(last + 1);
+}
+
+ByteCount RequestList::total_bytes() const {
+  ByteCount sum = 0;
+  for (const auto& r : requests_) sum += r.bytes;
+  return sum;
+}
+
+std::span<const std::byte> Fetched::find(const File* file, ByteOffset offset, ByteCount bytes) const {
+  if (requests_.empty() || bytes == 0) return {};
+  // Lookups come nearly in order, so the search starts where the last one ended.
+  const auto begins_after = [&](const ReadRequest& r) {
+    return r.file != file ? std::less<>()(file, r.file) : r.offset > offset;
+  };
+  while (cursor_ > 0 && begins_after(requests_[cursor_])) {
+    --cursor_;
+    cursor_bytes_ -= requests_[cursor_].bytes;
+  }
+  while (cursor_ + 1 < requests_.size() && !begins_after(requests_[cursor_ + 1])) {
+    cursor_bytes_ += requests_[cursor_].bytes;
+    ++cursor_;
+  }
+  const ReadRequest& r = requests_[cursor_];
+  if (r.file != file || offset < r.offset || offset - r.offset > r.bytes ||
+      bytes > r.bytes - (offset - r.offset)) {
+    return {};
+  }
+  return {data_ + cursor_bytes_ + (offset - r.offset), bytes};
+}
+
+}  // namespace penstock

@@ -1,0 +1,117 @@
+// The narrow waist: a matrix that can hand out its rows. Everything specific to a file format ends here, and
+// everything after it is format-agnostic. A new format is a new RowSource.
+//
+// Thread contract: immutable after open; every method is safe from many threads at once. Scratch and RowSink
+// belong to the calling thread.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "base/types.h"
+#include "codecs/codec.h"
+#include "penstock/memory_budget.h"
+#include "penstock/status.h"
+#include "source/request.h"
+
+namespace penstock {
+
+// How the non-zeros are spread over rows: what batches can weigh, without keeping a length per row.
+// Bucket edges grow by 1/8 octave: bucket_of(n) is monotone and bucket_max(bucket_of(n)) >= n.
+struct RowLengths {
+  static constexpr int kBuckets = 512;
+  std::uint64_t rows = 0;
+  std::uint64_t entries = 0;   // sum of stored entries
+  double entries_squared = 0;  // sum of squares
+  std::uint64_t longest = 0;
+  std::array<std::uint64_t, kBuckets> histogram{};
+
+  static int bucket_of(std::uint64_t entries);
+  static std::uint64_t bucket_max(int bucket);  // the largest row length that falls into the bucket
+  void add(std::uint64_t row_entries);
+  void merge(const RowLengths& other);
+  // An upper bound of the entries in any `n` different rows: the n longest, by bucket.
+  std::uint64_t longest_sum(std::uint64_t n) const;
+};
+
+struct SourceTraits {
+  RowIndex n_rows = 0;
+  ColIndex n_cols = 0;
+  NumericType value_type = NumericType::f32;  // as stored
+  NumericType index_type = NumericType::i32;  // as stored
+  RowLengths lengths;
+  std::string layout;          // for people: "csr float32/int32, chunks of 17,078, deflate(4)"
+  ByteCount stored_bytes = 0;  // of data + indices in the file
+  // Storage chunks of values over the whole matrix (0: row-addressable storage), and whether the head of a
+  // chunk costs about what it holds (a block's last row usually runs into one more chunk).
+  std::uint64_t n_chunks = 0;
+  bool cheap_heads = false;
+};
+
+struct ReadCost {
+  ByteCount stored = 0;   // bytes to read
+  ByteCount decoded = 0;  // bytes that come out of the codecs
+  std::uint64_t requests = 0;
+};
+
+// Consecutive rows of one tile, CSR. offsets has rows.size() + 1 entries, relative to the tile's arrays
+// (offsets[0] may be > 0). Column indices are as stored: not checked against n_cols, maybe unsorted or
+// repeated; the receiver validates. Valid during the call only.
+struct CsrTile {
+  RowRange rows;
+  std::span<const std::uint64_t> offsets;
+  const std::byte* indices = nullptr;  // index_type, little-endian, aligned to its size
+  const std::byte* values = nullptr;   // value_type, little-endian, aligned to its size
+  NumericType index_type = NumericType::i32;
+  NumericType value_type = NumericType::f32;
+  // element number (in the file's arrays) of offsets == 0, for messages
+  std::uint64_t first_element = 0;
+};
+
+class RowSink {
+ public:
+  virtual ~RowSink() = default;
+  // Tiles come in ascending row order and cover each wanted row exactly once; rows that were not wanted never
+  // come.
+  virtual Status csr(const CsrTile& tile) = 0;
+};
+
+// A thread's decode buffers.
+struct Scratch {
+  std::span<std::byte> bytes;  // at least RowSource::scratch_bytes(), 64-byte aligned, reserved by the caller
+  CodecContext* codec = nullptr;
+};
+
+class RowSource {
+ public:
+  virtual ~RowSource() = default;
+
+  virtual const SourceTraits& traits() const = 0;
+  // "file.h5ad: X"
+  virtual const std::string& label() const = 0;
+
+  // The natural boundary (start of a storage chunk's first row, or n_rows) nearest first + target, always >
+  // first. For row-addressable storage that is first + target itself.
+  virtual RowIndex cut(RowIndex first, RowIndex target) const = 0;
+
+  // `wanted` below is ascending, disjoint, inside [0, n_rows).
+  virtual ReadCost cost(std::span<const RowRange> wanted) const = 0;
+  // Appends the byte ranges that decode() will look up and coalesces the list. No I/O.
+  virtual Status requests(std::span<const RowRange> wanted, RequestList& list) const = 0;
+  // Decodes the wanted rows out of fetched bytes. No I/O, no allocation.
+  virtual Status decode(std::span<const RowRange> wanted, const Fetched& fetched, Scratch& scratch,
+                        RowSink& sink) const = 0;
+  // Scratch that decode() needs for `wanted` lists of at most max_rows rows in total.
+  virtual ByteCount scratch_bytes(RowIndex max_rows) const = 0;
+
+  // A twin of this source that keeps its row offsets in memory instead of reading them again with each
+  // block. resident_bytes() is what that takes, reserved from `budget` under `index`.
+  virtual ByteCount resident_bytes() const = 0;
+  virtual Result<std::shared_ptr<const RowSource>> resident(MemoryBudget& budget) const = 0;
+};
+
+}  // namespace penstock

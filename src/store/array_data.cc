@@ -1,0 +1,248 @@
+// The data path of Array: chunk lookup, requests, decoding out of fetched bytes. Nothing here allocates,
+// except the message of an error.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "base/check.h"
+#include "base/checked.h"
+#include "store/store.h"
+
+namespace penstock::store {
+namespace {
+
+constexpr std::size_t kAlignment = 64;
+
+template <class T>
+void swap_elements(std::span<std::byte> bytes) {
+  for (std::size_t i = 0; i + sizeof(T) <= bytes.size(); i += sizeof(T)) {
+    T v;
+    std::memcpy(&v, bytes.data() + i, sizeof(T));
+    if constexpr (sizeof(T) == 2) v = __builtin_bswap16(v);
+    if constexpr (sizeof(T) == 4) v = __builtin_bswap32(v);
+    if constexpr (sizeof(T) == 8) v = __builtin_bswap64(v);
+    std::memcpy(bytes.data() + i, &v, sizeof(T));
+  }
+}
+
+}  // namespace
+
+Status Array::check_usable() const {
+  if (dtype_.cls != TypeClass::compound && dtype_.cls != TypeClass::other) return {};
+  return Status::unsupported(
+      fmt::format("{}: elements of type {} are not read", where(), dtype_.description));
+}
+
+Status Array::check_range(std::uint64_t first, std::uint64_t count) const {
+  if (shape_.size() > 1 && chunked_) {
+    return Status::invalid_argument(fmt::format(
+        "{}: element ranges of a chunked array need rank 1, this one has {}", where(), shape_.size()));
+  }
+  if (first > size_ || count > size_ - first) {
+    return Status::invalid_argument(
+        fmt::format("{}: elements [{}, {}) are not in [0, {})", where(), first, first + count, size_));
+  }
+  return check_usable();
+}
+
+Status Array::chunk_error(std::uint64_t number, const ChunkLocation& at, std::string_view what) const {
+  return Status::corrupt(fmt::format("{} chunk {} at byte 0x{:x}: {}", where(), number, at.offset, what));
+}
+
+ChunkLocation Array::chunk(std::uint64_t number) const {
+  PENSTOCK_DCHECK(number < n_chunks_);
+  if (index_.empty()) return {};
+  const IndexEntry& e = index_[number];
+  if (e.stored == 0) return {};
+  ChunkLocation at{
+      .offset = std::uint64_t{e.offset_high} << 32 | e.offset_low, .stored = e.stored, .present = true};
+  if (!masks_.empty()) {
+    const auto it = std::lower_bound(masks_.begin(), masks_.end(), number,
+                                     [](const auto& m, std::uint64_t n) { return m.first < n; });
+    if (it != masks_.end() && it->first == number) at.mask = it->second;
+  }
+  return at;
+}
+
+void Array::add_requests(std::uint64_t first, std::uint64_t count, RequestList& list) const {
+  if (count == 0) return;
+  if (!chunked_) {
+    if (allocated_) list.add(file_.get(), contiguous_offset_ + first * dtype_.size, count * dtype_.size);
+    return;
+  }
+  for (std::uint64_t c = first / chunk_elements_; c <= (first + count - 1) / chunk_elements_; ++c) {
+    const ChunkLocation at = chunk(c);
+    if (at.present) list.add(file_.get(), at.offset, at.stored);
+  }
+}
+
+ByteCount Array::requested_bytes(std::uint64_t first, std::uint64_t count) const {
+  if (count == 0) return 0;
+  if (!chunked_) return allocated_ ? count * dtype_.size : 0;
+  if (index_.empty()) return 0;
+  ByteCount sum = 0;
+  for (std::uint64_t c = first / chunk_elements_; c <= (first + count - 1) / chunk_elements_; ++c) {
+    sum += index_[c].stored;
+  }
+  return sum;
+}
+
+bool Array::all_filters_skipped(std::uint32_t mask) const {
+  const std::size_t n = filters_.filters().size();
+  const std::uint32_t all = n >= 32 ? ~std::uint32_t{0} : (std::uint32_t{1} << n) - 1;
+  return (mask & all) == all;
+}
+
+// Inflating a head costs about three times as much per byte as inflating a whole chunk (zlib's streaming
+// inflate against libdeflate), so it pays below 30 %.
+bool Array::head_pays(std::uint32_t mask, ByteCount bytes) const {
+  if (!filters_.can_decode_head(mask)) return false;
+  return all_filters_skipped(mask) || bytes < chunk_bytes() / 10 * 3;
+}
+
+void Array::write_fill(std::span<std::byte> out) const {
+  if (out.empty()) return;
+  if (fill_.empty()) {
+    std::memset(out.data(), 0, out.size());
+    return;
+  }
+  std::size_t done = std::min(fill_.size(), out.size());
+  std::memcpy(out.data(), fill_.data(), done);
+  while (done < out.size()) {  // doubles what is there: whole elements each time
+    const std::size_t n = std::min(done, out.size() - done);
+    std::memcpy(out.data() + done, out.data(), n);
+    done += n;
+  }
+}
+
+void Array::to_native(std::span<std::byte> out) const {
+  if (!dtype_.big_endian) return;
+  switch (dtype_.size) {
+    case 2:
+      return swap_elements<std::uint16_t>(out);
+    case 4:
+      return swap_elements<std::uint32_t>(out);
+    case 8:
+      return swap_elements<std::uint64_t>(out);
+    default:
+      return;
+  }
+}
+
+Status Array::find_chunk(std::uint64_t number, const ChunkLocation& at, const Fetched& fetched,
+                         std::span<const std::byte>& stored) const {
+  stored = fetched.find(file_.get(), at.offset, at.stored);
+  if (stored.size() == at.stored) return {};
+  return Status::internal(
+      fmt::format("{} chunk {} at byte 0x{:x}: was not fetched before decoding", where(), number, at.offset));
+}
+
+Status Array::decode_whole(std::uint64_t number, const ChunkLocation& at, std::span<const std::byte> stored,
+                           std::span<std::byte> out, std::span<std::byte> step, CodecContext& codec) const {
+  const DecodeResult result = filters_.decode(stored, at.mask, out, step, codec);
+  if (!result.ok()) return chunk_error(number, at, result.describe());
+  to_native(out);
+  return {};
+}
+
+Status Array::decode_head(std::uint64_t number, const ChunkLocation& at, std::span<const std::byte> stored,
+                          std::span<std::byte> out, CodecContext& codec) const {
+  const DecodeResult result = filters_.decode_head(stored, at.mask, out, codec);
+  if (!result.ok()) return chunk_error(number, at, result.describe());
+  to_native(out);
+  return {};
+}
+
+Status Array::decode_chunk(std::uint64_t number, const Fetched& fetched, std::span<std::byte> out,
+                           std::span<std::byte> step, CodecContext& codec) const {
+  PENSTOCK_DCHECK(chunked_ && out.size() <= chunk_bytes() && out.size() % dtype_.size == 0);
+  PENSTOCK_RETURN_IF_ERROR(check_usable());
+  const ChunkLocation at = chunk(number);
+  if (!at.present) {
+    write_fill(out);
+    return {};
+  }
+  std::span<const std::byte> stored;
+  PENSTOCK_RETURN_IF_ERROR(find_chunk(number, at, fetched, stored));
+  if (out.size() == chunk_bytes()) return decode_whole(number, at, stored, out, step, codec);
+  if (head_pays(at.mask, out.size())) return decode_head(number, at, stored, out, codec);
+  const std::size_t whole = round_up(chunk_bytes(), kAlignment);
+  PENSTOCK_DCHECK(step.size() >= step_bytes());
+  PENSTOCK_RETURN_IF_ERROR(
+      decode_whole(number, at, stored, step.first(chunk_bytes()), step.subspan(whole), codec));
+  std::memcpy(out.data(), step.data(), out.size());
+  return {};
+}
+
+ByteCount Array::step_bytes() const {
+  if (!chunked_ || filters_.empty()) return 0;
+  return round_up(chunk_bytes(), kAlignment) + filters_.step_bytes(chunk_bytes());
+}
+
+ByteCount Array::range_scratch_bytes() const { return step_bytes(); }
+
+Status Array::decode_range(std::uint64_t first, std::uint64_t count, const Fetched& fetched,
+                           std::span<std::byte> scratch, CodecContext& codec,
+                           std::span<std::byte> out) const {
+  PENSTOCK_RETURN_IF_ERROR(check_range(first, count));
+  PENSTOCK_DCHECK(out.size() == count * dtype_.size && scratch.size() >= range_scratch_bytes());
+  if (count == 0) return {};
+  const std::size_t item = dtype_.size;
+  if (!chunked_) {
+    if (!compact_.empty()) {
+      std::memcpy(out.data(), compact_.data() + first * item, out.size());
+    } else if (allocated_) {
+      const ByteOffset offset = contiguous_offset_ + first * item;
+      const auto stored = fetched.find(file_.get(), offset, out.size());
+      if (stored.size() != out.size()) {
+        return Status::internal(fmt::format("{}: {} bytes at 0x{:x} were not fetched before decoding",
+                                            where(), out.size(), offset));
+      }
+      std::memcpy(out.data(), stored.data(), out.size());
+    } else {
+      write_fill(out);
+      return {};
+    }
+    to_native(out);
+    return {};
+  }
+
+  const std::uint64_t last = first + count;
+  for (std::uint64_t c = first / chunk_elements_; c * chunk_elements_ < last; ++c) {
+    const std::uint64_t begin = c * chunk_elements_;
+    const std::uint64_t from = std::max(first, begin), to = std::min(last, begin + chunk_elements_);
+    const auto part = out.subspan((from - first) * item, (to - from) * item);
+    const ChunkLocation at = chunk(c);
+    if (!at.present) {
+      write_fill(part);
+      continue;
+    }
+    std::span<const std::byte> stored;
+    PENSTOCK_RETURN_IF_ERROR(find_chunk(c, at, fetched, stored));
+    const ByteCount skipped = (from - begin) * item, head = (to - begin) * item;
+    if (all_filters_skipped(at.mask)) {
+      if (stored.size() != chunk_bytes()) {
+        return chunk_error(c, at, fmt::format("expected {} bytes, got {}", chunk_bytes(), stored.size()));
+      }
+      std::memcpy(part.data(), stored.data() + skipped, part.size());
+      to_native(part);
+      continue;
+    }
+    const std::size_t whole = round_up(chunk_bytes(), kAlignment);
+    if (part.size() == chunk_bytes()) {
+      PENSTOCK_RETURN_IF_ERROR(decode_whole(c, at, stored, part, scratch.subspan(whole), codec));
+    } else if (head_pays(at.mask, head)) {
+      const auto target = skipped == 0 ? part : scratch.first(head);
+      PENSTOCK_RETURN_IF_ERROR(decode_head(c, at, stored, target, codec));
+      if (skipped != 0) std::memcpy(part.data(), scratch.data() + skipped, part.size());
+    } else {
+      PENSTOCK_RETURN_IF_ERROR(
+          decode_whole(c, at, stored, scratch.first(chunk_bytes()), scratch.subspan(whole), codec));
+      std::memcpy(part.data(), scratch.data() + skipped, part.size());
+    }
+  }
+  return {};
+}
+
+}  // namespace penstock::store

@@ -1,0 +1,168 @@
+"""The command penstock."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import h5py
+import pytest
+from support import ROOT
+
+
+def find_command() -> str | None:
+    built = ROOT / "build" / "release" / "src" / "cli" / "penstock"
+    beside = os.path.join(os.path.dirname(sys.executable), "penstock")
+    candidates = (os.environ.get("PENSTOCK_CLI"), beside, str(built))
+    return next((path for path in candidates if path and os.path.exists(path)), None)
+
+
+COMMAND = find_command()
+pytestmark = pytest.mark.skipif(COMMAND is None and "CI" not in os.environ, reason="the command is not built")
+
+
+def run(*args: str) -> subprocess.CompletedProcess[str]:
+    assert COMMAND is not None
+    return subprocess.run([COMMAND, *args], capture_output=True, text=True, timeout=120)
+
+
+def test_help_and_version():
+    done = run("--help")
+    assert done.returncode == 0
+    for word in ("info", "plan", "stream", "verify", "Exit codes"):
+        assert word in done.stdout
+    import penstock
+
+    assert run("--version").stdout.strip() == penstock.__version__
+    assert run("stream", "--help").returncode == 0
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        (),
+        ("nonsense",),
+        ("info",),
+        ("plan", "a.h5ad", "--memory", "lots"),
+        ("stream", "a.h5ad", "--dtype", "f9"),
+    ],
+)
+def test_wrong_usage(args):
+    done = run(*args)
+    assert done.returncode == 2
+    assert done.stderr.startswith("penstock: usage:") and done.stderr.count("\n") == 1 and done.stdout == ""
+
+
+def test_info(corpus):
+    done = run("info", *corpus.paths)
+    assert done.returncode == 0 and done.stderr == ""
+    for word in ("2,300 obs x 90 vars", "csr float32", "colour", "category"):
+        assert word in done.stdout
+    files = json.loads(run("info", "--json", *corpus.paths).stdout)
+    assert [f["n_obs"] for f in files] == [700, 1, 2300] and files[0]["n_vars"] == 90
+    assert sum(f["matrix"]["entries"] for f in files) == corpus.x.nnz
+    assert [c["name"] for c in files[0]["obs"]] == list(corpus.obs.columns)
+
+
+def test_plan(corpus):
+    done = run("plan", *corpus.paths, "--memory", "16MB", "--batch-size", "64", "--obs", "colour,n")
+    assert done.returncode == 0 and "3 files" in done.stdout and "16 MB" in done.stdout
+    plan = json.loads(
+        run("plan", *corpus.paths, "--memory", "16MB", "--seed", "5", "--no-shuffle", "--json").stdout
+    )
+    assert (
+        plan["memory"] == 16_000_000
+        and plan["n_rows"] == 3001
+        and plan["shuffle"] is False
+        and plan["seed"] == 5
+    )
+    given = json.loads(
+        run("plan", *corpus.paths, "--batch-size", "10", "--window-rows", "50", "--block-rows", "7",
+            "--format", "dense", "--dtype", "float64", "--threads", "1", "--json").stdout
+    )  # fmt: skip
+    assert given["window_rows"] == 50 and given["block_rows"] == 7 and given["format"] == "dense"
+    assert given["dtype"] == "float64" and given["threads"] == 1
+
+
+def test_stream(corpus):
+    done = run("stream", *corpus.paths, "--memory", "16MB", "--batch-size", "64")
+    assert done.returncode == 0 and done.stderr == ""  # no terminal, no progress line
+    assert "3,001 cells in 47 batches" in done.stdout and "cells/s" in done.stdout and "memory" in done.stdout
+    report = json.loads(run("stream", *corpus.paths, "--memory", "16MB", "--epochs", "3", "--json").stdout)
+    assert report["stats"]["rows"] == 9003 and report["epochs"] == 3
+    assert report["peak_budget_bytes"] <= 16_000_000 < report["peak_rss_bytes"]
+    assert report["cells_per_second"] > 0 and report["who_waited"]
+
+
+def test_progress_line_on_a_terminal(large):
+    pty = pytest.importorskip("pty")
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [COMMAND, "stream", *large.paths, "--memory", "16MB", "--batch-size", "16"],
+        stdout=subprocess.DEVNULL,
+        stderr=slave,
+    )
+    os.close(slave)
+    seen = b""
+    while True:
+        try:
+            part = os.read(master, 4096)
+        except OSError:
+            break
+        if not part:
+            break
+        seen += part
+    assert process.wait(timeout=60) == 0
+    assert b"cells/s" in seen and b"\r" in seen and seen.endswith(b"\r\x1b[K")
+
+
+def test_errors_are_one_line(corpus, tmp_path):
+    done = run("info", str(tmp_path / "missing.h5ad"), corpus.paths[0])
+    assert done.returncode == 1
+    assert done.stderr.startswith("penstock: not_found: ") and done.stderr.count("\n") == 1
+    assert "700 obs" in done.stdout
+    done = run("plan", *corpus.paths, "--memory", "10KB")
+    assert (
+        done.returncode == 1 and done.stderr.startswith("penstock: budget: ") and done.stderr.count("\n") == 1
+    )
+    done = run("plan", *corpus.paths, "--obs", "color")
+    assert done.returncode == 1 and "colour" in done.stderr
+
+
+def test_verify(corpus, tmp_path):
+    done = run("verify", *corpus.paths)
+    assert done.returncode == 0 and done.stdout.count("all good") == 3
+    path = str(tmp_path / "bad.h5ad")
+    shutil.copy(corpus.paths[2], path)
+    offsets = []
+    with h5py.File(path) as file:
+        for name, number in (("X/data", 1), ("X/indices", 3)):
+            chunk = file[name].id.get_chunk_info(number)
+            offsets.append(chunk.byte_offset)
+    with open(path, "r+b") as file:
+        for offset in offsets:
+            file.seek(offset)
+            file.write(b"\xff" * 8)
+    done = run("verify", path)
+    assert done.returncode == 1
+    for offset, name in zip(offsets, ("X/data chunk 1", "X/indices chunk 3"), strict=True):
+        line = next(line for line in done.stdout.splitlines() if name in line)
+        assert f"0x{offset:x}" in line or str(offset) in line
+    report = json.loads(run("verify", "--json", corpus.paths[0], path).stdout)
+    assert [r["bad"] for r in report] == [0, 2] and len(report[1]["problems"]) == 2
+
+
+def test_ctrl_c(large):
+    process = subprocess.Popen(
+        [COMMAND, "stream", *large.paths, "--memory", "16MB", "--batch-size", "16", "--epochs", "1000"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=20) == 130
+    assert process.stderr is not None and process.stderr.read() == "penstock: interrupted\n"

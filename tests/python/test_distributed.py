@@ -1,0 +1,130 @@
+"""Ranks: shares of the rows, and where rank and world size come from."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import numpy as np
+import pytest
+from support import flat, run_python
+
+import penstock
+
+
+def batches_of(ds, rank, world, **options):
+    loader = penstock.Loader(
+        ds, **{"batch_size": 64, "memory": "8MB", "to": "numpy", "rank": rank, "world_size": world, **options}
+    )
+    assert len(loader) == loader.plan.n_batches
+    found = [np.asarray(batch.index).copy() for batch in loader]
+    assert len(found) == len(loader)
+    return found
+
+
+@pytest.mark.parametrize("world", range(1, 10))
+@pytest.mark.parametrize("options", [{}, {"drop_last": True}, {"shuffle": False}, {"batch_size": 1000}])
+def test_shares_are_disjoint_complete_and_equal(corpus, world, options):
+    ds = corpus.open()[:2999]
+    shares = [batches_of(ds, rank, world, **options) for rank in range(world)]
+    assert len({len(share) for share in shares}) == 1
+    rows = [np.concatenate([b[b >= 0] for b in share]) if share else np.zeros(0, int) for share in shares]
+    together = np.concatenate(rows)
+    assert len(np.unique(together)) == len(together)
+    if not options.get("drop_last"):
+        np.testing.assert_array_equal(np.sort(together), np.arange(2999))
+    else:
+        size = options.get("batch_size", 64)
+        assert all(len(b) == size for share in shares for b in share)
+    assert max(len(r) for r in rows) - min(len(r) for r in rows) <= max(1, options.get("batch_size", 64))
+
+
+def test_extra_batches_repeat_a_row(corpus):
+    # 65 rows over 2 ranks in batches of 32: 32 and 33 rows, 1 and 2 batches.
+    ds = corpus.open()[:65]
+    shares = [batches_of(ds, rank, 2, batch_size=32) for rank in range(2)]
+    assert [len(s) for s in shares] == [2, 2]
+    extra = [b for share in shares for b in share if (b == -1).any()]
+    assert [len(b) for b in extra] == [1]
+
+
+def test_more_ranks_than_rows(corpus):
+    ds = corpus.open()[:3]
+    shares = [batches_of(ds, rank, 8) for rank in range(8)]
+    assert len({len(s) for s in shares}) == 1
+    rows = np.concatenate([b[b >= 0] for s in shares for b in s])
+    np.testing.assert_array_equal(np.sort(rows), np.arange(3))
+
+
+def test_environment_of_torchrun(corpus, monkeypatch):
+    ds = corpus.open()
+    loader = penstock.Loader(ds, batch_size=64, memory="8MB", to="numpy")  # made before anybody knows
+    whole = len(loader)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    seen = []
+    for rank in range(2):
+        monkeypatch.setenv("RANK", str(rank))
+        loader.set_epoch(0)
+        seen.append(flat(loader))
+        assert loader.plan.rank == rank and loader.plan.world_size == 2
+        assert len(loader) in (whole // 2, whole // 2 + 1)
+    rows = np.concatenate(seen)
+    np.testing.assert_array_equal(np.sort(rows[rows >= 0]), np.arange(3001))
+    explicit = penstock.Loader(ds, batch_size=64, memory="8MB", to="numpy", rank=0, world_size=1)
+    assert len(explicit) == whole
+
+
+def test_environment_that_makes_no_sense(corpus, monkeypatch):
+    loader = penstock.Loader(corpus.open(), memory="8MB", to="numpy")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "two")
+    with pytest.raises(ValueError, match="RANK"):
+        iter(loader)
+    monkeypatch.setenv("RANK", "2")
+    with pytest.raises(ValueError, match="RANK"):
+        len(loader)
+    monkeypatch.setenv("RANK", "1")
+    assert len(loader) > 0
+
+
+def test_processes_share_the_cores(corpus, monkeypatch):
+    cores = len(os.sched_getaffinity(0))
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(2 * cores))
+    assert penstock.Loader(corpus.open(), to="numpy").plan.threads == 1
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")
+    assert 1 <= penstock.Loader(corpus.open(), to="numpy").plan.threads <= cores
+
+
+def test_len_in_the_middle_of_an_epoch_does_not_end_it(corpus, monkeypatch):
+    loader = penstock.Loader(corpus.open(), batch_size=64, memory="8MB", to="numpy")
+    it = iter(loader)
+    next(it)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    assert len(loader) == 47
+    assert sum(1 for _ in it) == 46
+    assert len(loader) in (23, 24)
+
+
+@pytest.mark.slow
+def test_torch_distributed(corpus, tmp_path):
+    pytest.importorskip("torch")
+    code = """
+        import json, sys, torch, penstock
+        import torch.multiprocessing as mp
+
+        def work(rank, store, paths):
+            loader = penstock.Loader(penstock.open(paths), batch_size=64, memory="8MB")
+            torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=3)
+            print(json.dumps([len(loader), torch.cat([b.index for b in loader]).tolist()]), flush=True)
+            torch.distributed.destroy_process_group()
+
+        if __name__ == "__main__":
+            mp.start_processes(work, (sys.argv[1], sys.argv[2:]), nprocs=3, start_method="fork")
+    """
+    done = run_python(code, str(tmp_path / "store"), *corpus.paths)
+    assert done.returncode == 0, done.stderr
+    shares = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(shares) == 3 and len({n for n, _ in shares}) == 1
+    rows = np.concatenate([r for _, r in shares])
+    np.testing.assert_array_equal(np.sort(rows[rows >= 0]), np.arange(3001))
