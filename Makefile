@@ -5,8 +5,9 @@ SHELL := bash
 
 PY := .venv/bin/python
 JOBS ?= $(shell nproc)
-# Debug information names the build folder; without this ccache would never share objects between build folders.
+# Debug information names the build folder; without these ccache would never share objects between folders.
 export CCACHE_NOHASHDIR := 1
+export CCACHE_BASEDIR := $(CURDIR)
 # The Python with h5py that tests write fixtures with.
 export PENSTOCK_PYTHON ?= $(CURDIR)/$(PY)
 export CTEST_PARALLEL_LEVEL ?= $(JOBS)
@@ -16,7 +17,7 @@ DATA ?=
 LABEL ?=
 ARGS ?=
 
-.PHONY: help setup build package demo test check bench lint format clean \
+.PHONY: help setup setup-test build package demo test check bench lint format clean \
         build-release build-asan build-tsan test-cpp test-python test-asan test-tsan distclean
 
 help: ## This text
@@ -27,10 +28,13 @@ setup: ## System packages (apt) and the .venv
 
 build: package build-release ## The core, its tests and benchmarks (build/release) and the Python package (.venv)
 
+setup-test: setup # what only tests need: clang, a browser
+	@tools/setup.sh test
+
 demo: package ## Train on a Tahoe-shaped set, or on yours: DATA="a.h5ad b.h5ad" LABEL=cell_type
 	@$(PY) examples/demo.py $(if $(DATA),--data $(DATA)) $(if $(LABEL),--label '$(LABEL)') $(ARGS)
 
-test: setup ## Everything: lint, C++ and Python tests, sanitizers (< 25 minutes on 2 cores)
+test: setup-test ## Everything: lint, C++ and Python tests, sanitizers (< 25 minutes on 2 cores)
 	@tools/run_steps.sh lint test-cpp test-python test-asan test-tsan
 
 check: setup ## The fast part: lint, C++ and Python tests that are not slow (< 5 minutes)

@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
 # Everything a clone needs before it can build: system packages (apt), a .venv with the pinned Python packages.
-# Quick when everything is there. `make setup` and, through it, every other target run this.
+# Quick when everything is there. `make setup` and, through it, every other target run this; `setup.sh test` adds the
+# system packages that only tests need (a fuzzing compiler, a browser).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 PACKAGES=(gcc g++ make cmake ninja-build ccache pkg-config clang-format python3-dev python3-venv
   libdeflate-dev zlib1g-dev liblzf-dev libhwy-dev libfmt-dev libcli11-dev nlohmann-json3-dev libroaring-dev
   libgtest-dev libgmock-dev libbenchmark-dev)
+TEST_PACKAGES=(clang chromium)
+[[ ${1:-} == test ]] && PACKAGES+=("${TEST_PACKAGES[@]}")
 REQUIREMENTS=tools/requirements-dev.txt
 VENV=.venv
 
