@@ -139,6 +139,7 @@ nb::dict stats(const LoaderHandle& self) {
   out["reads"] = s.reads;
   out["bytes_decoded"] = s.bytes_decoded;
   out["rows_deferred"] = s.rows_deferred;
+  out["heads_too_short"] = s.heads_too_short;
   out["values_rounded"] = s.values_rounded;
   out["rows_sorted"] = s.rows_sorted;
   out["labels_missing"] = s.labels_missing;

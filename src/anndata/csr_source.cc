@@ -33,6 +33,12 @@ ByteCount step_bytes(const store::Array& array) {
   return array.is_chunked() ? array.step_bytes() : array.range_scratch_bytes();
 }
 
+ByteCount largest_chunk(const store::Array& array) {
+  ByteCount largest = 0;
+  for (std::uint64_t i = 0; i < array.n_chunks(); ++i) largest = std::max(largest, array.chunk(i).stored);
+  return largest;
+}
+
 Status check_numbers(const store::Array& array, bool integers) {
   if (array.shape().size() != 1) {
     return Status::corrupt(fmt::format("{}: {} dimensions, expected 1", array.where(), array.shape().size()));
@@ -89,15 +95,6 @@ void for_each_chunk_run(const RowTable& rows, std::span<const RowRange> wanted, 
     f(span);
     done = span.last;
   }
-}
-
-void add_entry_requests(const store::Array& array, const RowTable& rows, std::span<const RowRange> wanted,
-                        RequestList& list) {
-  for_each_chunk_run(rows, wanted, [&](ChunkSpan span) {
-    const std::uint64_t first = span.first * rows.chunk_elements();
-    const std::uint64_t last = std::min(span.last * rows.chunk_elements(), rows.entries());
-    array.add_requests(first, last - first, list);
-  });
 }
 
 ByteCount decoded_bytes(const store::Array& array, const RowTable& rows, std::span<const RowRange> wanted) {
@@ -203,6 +200,7 @@ Result<std::shared_ptr<const CsrSource>> CsrSource::open(CsrParts parts, MemoryB
   traits.n_chunks = parts.data->n_chunks();
   traits.cheap_heads =
       parts.data->filters().can_decode_head(0) && parts.indices->filters().can_decode_head(0);
+  traits.largest_chunks = largest_chunk(*parts.data) + largest_chunk(*parts.indices);
   traits.stored_bytes = parts.data->stored_bytes() + parts.indices->stored_bytes();
   o.bounds = {entries, traits.lengths.longest};
   o.data_rows = std::move(data_rows);
@@ -224,7 +222,8 @@ ReadCost CsrSource::cost(std::span<const RowRange> wanted) const {
   const Opened& o = *opened_;
   ReadCost cost;
   RequestList list;
-  if (!requests(wanted, list).ok()) return cost;
+  if (!requests(wanted, Heads::estimated, list).ok()) return cost;
+  list.coalesce(kCoalesceGap, kCoalesceMax);
   cost.stored = list.total_bytes();
   cost.requests = list.requests().size();
   cost.decoded = decoded_bytes(*o.parts.data, *o.data_rows, wanted) +
@@ -233,14 +232,56 @@ ReadCost CsrSource::cost(std::span<const RowRange> wanted) const {
   return cost;
 }
 
-Status CsrSource::requests(std::span<const RowRange> wanted, RequestList& list) const {
-  const Opened& o = *opened_;
-  add_entry_requests(*o.parts.data, *o.data_rows, wanted, list);
-  add_entry_requests(*o.parts.indices, *o.index_rows, wanted, list);
-  if (!offsets_) {
-    for (const RowRange& range : wanted) o.parts.indptr->add_requests(range.first, range.size() + 1, list);
+// One past the last element that rows before `row` have in `chunk`, the last that they touch.
+std::uint64_t CsrSource::expected_end(const store::Array& array, const RowTable& rows, RowIndex row,
+                                      std::uint64_t chunk) const {
+  if (offsets_) {
+    std::uint64_t end = 0;
+    offsets_->read(row, {&end, 1});
+    return end;
   }
-  list.coalesce(kCoalesceGap, kCoalesceMax);
+  // Without offsets only the row that lies over the chunk's edge can be told from more, and how far it goes
+  // is a guess: twice the mean is too short for 2 % of the rows of an atlas.
+  const std::uint64_t begin = chunk * rows.chunk_elements();
+  if (!array.is_chunked() || rows.first_row(chunk) != row) return kTooMuch;
+  return begin + 2 * opened_->bounds.entries / opened_->parts.n_rows;
+}
+
+void CsrSource::add_entry_requests(const store::Array& array, const RowTable& rows,
+                                   std::span<const RowRange> wanted, Heads heads, RequestList& list) const {
+  const std::uint64_t size = rows.chunk_elements();
+  const auto add = [&](std::uint64_t chunk, std::uint64_t last_chunk, std::uint64_t last) {
+    const std::uint64_t first = chunk * size;
+    last = std::min({last, last_chunk * size, rows.entries()});
+    if (first < last) array.add_requests(first, last - first, heads, list);
+  };
+  // The run of chunks [first, last) up to element `end` of its last chunk: the next range may want more of
+  // that.
+  ChunkSpan run;
+  std::uint64_t end = 0;
+  for (const RowRange& range : wanted) {
+    const ChunkSpan span = rows.chunks(range);
+    if (span.empty()) continue;
+    if (run.empty() || span.first > run.last) {
+      if (!run.empty()) add(run.first, run.last, end);
+      run = span;
+    } else {
+      run.last = span.last;
+    }
+    end = expected_end(array, rows, range.last, span.last - 1);
+  }
+  if (!run.empty()) add(run.first, run.last, end);
+}
+
+Status CsrSource::requests(std::span<const RowRange> wanted, Heads heads, RequestList& list) const {
+  const Opened& o = *opened_;
+  add_entry_requests(*o.parts.data, *o.data_rows, wanted, heads, list);
+  add_entry_requests(*o.parts.indices, *o.index_rows, wanted, heads, list);
+  if (!offsets_) {
+    for (const RowRange& range : wanted) {
+      o.parts.indptr->add_requests(range.first, range.size() + 1, Heads::whole, list);
+    }
+  }
   return {};
 }
 
@@ -279,6 +320,7 @@ Status CsrSource::decode(std::span<const RowRange> wanted, const Fetched& fetche
   }
   std::byte* const base = scratch.bytes.data();
   CodecContext& codec = *scratch.codec;
+  scratch.head_too_short = false;
   const std::span<std::byte> step(base + at.step, at.step_bytes);
   PENSTOCK_RETURN_IF_ERROR(read_offsets(wanted, fetched, codec, at, base));
 
@@ -288,7 +330,8 @@ Status CsrSource::decode(std::span<const RowRange> wanted, const Fetched& fetche
   WantedEnd data_end(wanted, offsets), index_end(wanted, offsets);
   const auto advance = [&](EntryWindow& window, WantedEnd& wanted_end, std::uint64_t need) {
     const std::uint64_t chunk = window.next_chunk(need);
-    return window.advance(need, chunk, wanted_end.before(window.chunk_end(chunk)), fetched, codec, step);
+    return window.advance(need, chunk, wanted_end.before(window.chunk_end(chunk)), fetched, codec, step,
+                          &scratch.head_too_short);
   };
 
   CsrTile tile;

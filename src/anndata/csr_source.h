@@ -36,7 +36,7 @@ class CsrSource final : public RowSource {
   const std::string& label() const override;
   RowIndex cut(RowIndex first, RowIndex target) const override;
   ReadCost cost(std::span<const RowRange> wanted) const override;
-  Status requests(std::span<const RowRange> wanted, RequestList& list) const override;
+  Status requests(std::span<const RowRange> wanted, Heads heads, RequestList& list) const override;
   Status decode(std::span<const RowRange> wanted, const Fetched& fetched, Scratch& scratch,
                 RowSink& sink) const override;
   ByteCount scratch_bytes(RowIndex max_rows) const override;
@@ -60,6 +60,10 @@ class CsrSource final : public RowSource {
   CsrSource(std::shared_ptr<const Opened> opened, std::shared_ptr<const RowOffsets> offsets)
       : opened_(std::move(opened)), offsets_(std::move(offsets)) {}
   Layout layout(RowIndex rows) const;
+  void add_entry_requests(const store::Array& array, const RowTable& rows, std::span<const RowRange> wanted,
+                          Heads heads, RequestList& list) const;
+  std::uint64_t expected_end(const store::Array& array, const RowTable& rows, RowIndex row,
+                             std::uint64_t chunk) const;
   Status read_offsets(std::span<const RowRange> wanted, const Fetched& fetched, CodecContext& codec,
                       const Layout& at, std::byte* scratch) const;
 

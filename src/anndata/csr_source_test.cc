@@ -221,6 +221,54 @@ TEST(CsrSource, RequestsOnlyChunksWithWantedRows) {
             2 * 50 * sizeof(float) + 6 * sizeof(std::int64_t));
 }
 
+// Chunks that begin with noise and go on with one value: their share of the stored bytes is far too short a
+// head.
+TEST(CsrSource, HeadsThatTakeMoreThanTheirShare) {
+  std::mt19937_64 random(3);
+  Matrix m;
+  m.add_row(500);
+  for (int i = 0; i < 40; ++i) m.add_row(2000);
+  for (std::size_t i = 0; i < m.data.size(); ++i) {
+    m.data[i] = i % 20'000 < 1500 ? static_cast<float>(random()) : 1.0f;
+  }
+  const auto budget = ample();
+  const auto source = CsrSource::open(make(m, {20'000, 20'000, 1000, true}).parts, *budget);
+  ASSERT_TRUE(source.ok());
+  const auto resident = *(*source)->resident(*budget);
+  const std::vector<RowRange> block{{0, 11}}, two{{0, 11}, {15, 21}, {33, 34}};  // row 10 crosses 20,000
+  EXPECT_TRUE(read_rows(*resident, block, Heads::estimated).head_too_short);
+  EXPECT_FALSE(read_rows(*resident, block, Heads::whole).head_too_short);
+  for (const RowSource* each : {static_cast<const RowSource*>(source->get()), resident.get()}) {
+    expect_rows(*each, m, block);
+    expect_rows(*each, m, two);
+  }
+}
+
+TEST(CsrSource, ReadsHeadsInPart) {
+  std::mt19937_64 random(3);
+  Matrix m;
+  for (int i = 0; i < 400; ++i) m.add_row(900 + random() % 200);
+  for (float& value : m.data) value = static_cast<float>(random() % 8);
+  for (std::int32_t& index : m.indices) index = static_cast<std::int32_t>(random() % m.n_cols);
+  const auto budget = ample();
+  const auto source = CsrSource::open(make(m, {17'000, 17'000, 1000, true}).parts, *budget);
+  ASSERT_TRUE(source.ok());
+  const auto resident = *(*source)->resident(*budget);
+  for (const RowSource* each : {static_cast<const RowSource*>(source->get()), resident.get()}) {
+    for (RowIndex first = 0; first < m.n_rows();) {
+      const RowIndex last = each->cut(first, 1);
+      const std::vector<RowRange> block{{first, last}};
+      const auto in_part = read_rows(*each, block, Heads::estimated);
+      ASSERT_TRUE(in_part.status.ok()) << in_part.status.to_string();
+      const auto whole = read_rows(*each, block, Heads::whole);
+      if (last < m.n_rows()) EXPECT_LT(in_part.fetched, whole.fetched * 3 / 4);
+      ASSERT_EQ(in_part.rows.size(), whole.rows.size());
+      expect_rows(*each, m, block);
+      first = last;
+    }
+  }
+}
+
 TEST(CsrSource, CutsAtChunks) {
   Matrix m;
   for (int i = 0; i < 100; ++i) m.add_row(10);

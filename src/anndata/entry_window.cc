@@ -14,7 +14,8 @@ std::uint64_t EntryWindow::capacity(const RowTable& rows, std::uint64_t longest_
 }
 
 Status EntryWindow::advance(std::uint64_t need, std::uint64_t chunk, std::uint64_t last,
-                            const Fetched& fetched, CodecContext& codec, std::span<std::byte> step) {
+                            const Fetched& fetched, CodecContext& codec, std::span<std::byte> step,
+                            bool* head_too_short) {
   const std::uint64_t start = chunk * chunk_;
   const std::uint64_t n = std::min({chunk_, entries_ - start, last - start});
   if (need < first_) {
@@ -34,8 +35,9 @@ Status EntryWindow::advance(std::uint64_t need, std::uint64_t chunk, std::uint64
   PENSTOCK_DCHECK(end_ == start);
   PENSTOCK_CHECK(end_ - first_ + n <= capacity_);
   const std::span<std::byte> out(buffer_ + (end_ - first_) * item_, n * item_);
-  PENSTOCK_RETURN_IF_ERROR(array_.is_chunked() ? array_.decode_chunk(chunk, fetched, out, step, codec)
-                                               : array_.decode_range(start, n, fetched, step, codec, out));
+  PENSTOCK_RETURN_IF_ERROR(array_.is_chunked()
+                               ? array_.decode_chunk(chunk, fetched, out, step, codec, head_too_short)
+                               : array_.decode_range(start, n, fetched, step, codec, out));
   end_ = start + n;
   return {};
 }

@@ -42,9 +42,9 @@ class EntryWindow {
   std::uint64_t chunk_end(std::uint64_t chunk) const { return (chunk + 1) * chunk_; }
 
   // Decodes `chunk` == next_chunk(need), up to element `last` of the array at most; keeps elements from
-  // `need` on.
+  // `need` on. `head_too_short`: see Array::decode_chunk.
   Status advance(std::uint64_t need, std::uint64_t chunk, std::uint64_t last, const Fetched& fetched,
-                 CodecContext& codec, std::span<std::byte> step);
+                 CodecContext& codec, std::span<std::byte> step, bool* head_too_short);
 
  private:
   const store::Array& array_;

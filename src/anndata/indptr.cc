@@ -187,7 +187,7 @@ Status OffsetDecoder::read(RowIndex first, RowIndex end, std::span<std::uint64_t
       if (number != loaded_) {
         const std::uint64_t wanted = std::min({per_chunk, indptr_.size() - start, end - start});
         PENSTOCK_RETURN_IF_ERROR(
-            indptr_.decode_chunk(number, fetched_, chunk_.first(wanted * item), step_, codec_));
+            indptr_.decode_chunk(number, fetched_, chunk_.first(wanted * item), step_, codec_, nullptr));
         loaded_ = number;
       }
       const auto n =

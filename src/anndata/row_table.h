@@ -40,6 +40,8 @@ class RowTable {
   std::uint64_t chunk_elements() const { return chunk_elements_; }
   std::uint64_t n_chunks() const { return n_chunks_; }
 
+  // The first row that begins at or after the chunk's first element.
+  RowIndex first_row(std::uint64_t chunk) const { return first_rows_[chunk]; }
   // The chunk that holds element indptr[row] (the last chunk when there is no such element). n_chunks() > 0.
   std::uint64_t chunk_of(RowIndex row) const;
   // The chunks that hold the entries of rows [first, last); at most one chunk more than that where empty rows

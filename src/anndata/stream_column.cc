@@ -45,8 +45,8 @@ class StreamColumn final : public ObsColumn {
   bool streamable() const override { return true; }
 
   Status requests(RowRange rows, RequestList& list) const override {
-    column_.values->add_requests(rows.first, rows.size(), list);
-    if (column_.mask) column_.mask->add_requests(rows.first, rows.size(), list);
+    column_.values->add_requests(rows.first, rows.size(), Heads::whole, list);
+    if (column_.mask) column_.mask->add_requests(rows.first, rows.size(), Heads::whole, list);
     list.coalesce(kCoalesceGap, kCoalesceMax);
     return {};
   }

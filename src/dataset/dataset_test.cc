@@ -173,10 +173,10 @@ TEST_F(DatasetTest, VerifyPassesAndFindsDamage) {
   const auto& source = *good->impl().parts()[0].source;
   RequestList list;
   const std::vector<RowRange> first{{0, 1}}, last{{164, 165}};
-  ASSERT_TRUE(source.requests(first, list).ok());
+  ASSERT_TRUE(source.requests(first, Heads::whole, list).ok());
   for (const std::vector<RowRange>& rows : {first, last}) {
     list.clear();
-    ASSERT_TRUE(source.requests(rows, list).ok());
+    ASSERT_TRUE(source.requests(rows, Heads::whole, list).ok());
     const ReadRequest& request = list.requests()[0];
     for (ByteCount i = request.bytes / 2; i < request.bytes / 2 + 64; ++i)
       bytes[request.offset + i] ^= std::byte{0xff};

@@ -154,7 +154,8 @@ Status collect(const FilePart& part, RowSink& sink, MemoryBudget& budget) {
       }
     }
     list.clear();
-    PENSTOCK_RETURN_IF_ERROR(part.source->requests(wanted, list));
+    PENSTOCK_RETURN_IF_ERROR(part.source->requests(wanted, Heads::whole, list));
+    list.coalesce(kCoalesceGap, kCoalesceMax);
     PENSTOCK_RETURN_IF_ERROR(fetched.resize(list.total_bytes(), MemoryTag::fetch, budget));
     ByteCount at = 0;
     for (const ReadRequest& request : list.requests()) {

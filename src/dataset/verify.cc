@@ -73,7 +73,7 @@ class Verifier {
     const store::Array& array = *task.array;
     const std::uint64_t first = number * task.piece(), n = std::min(task.piece(), array.size() - first);
     RequestList list;
-    array.add_requests(first, n, list);
+    array.add_requests(first, n, Heads::whole, list);
     PENSTOCK_ASSIGN_OR_RETURN(const auto held, budget_.reserve(MemoryTag::fetch, list.total_bytes()));
     std::vector<std::byte> fetched(list.total_bytes());
     ByteCount at = 0;
@@ -88,7 +88,7 @@ class Verifier {
     counts_.bytes += at;
     const Fetched found(list.requests(), fetched.data());
     // Chunks are decoded whole, the padding of the last one too: a checksum covers all of it.
-    PENSTOCK_RETURN_IF_ERROR(array.is_chunked() ? array.decode_chunk(number, found, out, scratch, codec_)
+    PENSTOCK_RETURN_IF_ERROR(array.is_chunked() ? array.decode_chunk(number, found, out, scratch, codec_, nullptr)
                                                 : array.decode_range(first, n, found, scratch, codec_,
                                                                      out.first(n * array.dtype().size)));
     if (task.limit == 0) return {};

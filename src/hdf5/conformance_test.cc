@@ -68,7 +68,7 @@ std::string crc_by_ranges(const store::Array& array) {
     const std::uint64_t n =
         std::min<std::uint64_t>(array.size() - at, 1 + (state >> 33) % (array.size() / 7 + 1));
     list.clear();
-    array.add_requests(at, n, list);
+    array.add_requests(at, n, Heads::whole, list);
     list.coalesce(kCoalesceGap, kCoalesceMax);
     data.resize(list.total_bytes());
     ByteCount position = 0;

@@ -93,9 +93,9 @@ Result<RowView> reread_row(const EngineConfig& config, const RowEntry& entry, Wo
   const internal::FilePart& part = config.parts[file];
   RequestList& list = worker.reread_requests;
   list.clear();
-  PENSTOCK_RETURN_IF_ERROR(part.source->requests({&range, 1}, list));
+  PENSTOCK_RETURN_IF_ERROR(part.source->requests({&range, 1}, Heads::whole, list));
   PENSTOCK_RETURN_IF_ERROR(config.labels.requests(file, range, list));
-  list.coalesce(kCoalesceGap, kCoalesceMax);
+  list.coalesce(0, kCoalesceMax);  // no gaps: the bytes are bounded by those of the row's block
   PENSTOCK_RETURN_IF_ERROR(read_requests(list, worker.reread));
   const Fetched fetched(list.requests(), worker.reread.data());
   PENSTOCK_ASSIGN_OR_RETURN(

@@ -96,7 +96,7 @@ std::uint64_t ordered_entries(std::span<const internal::FilePart> parts, std::ui
   return most;
 }
 
-// Requests of every block, each whole: exact bytes and the largest.
+// Requests of every block, none cut by a window: exact bytes, and a bound of what any part of a block takes.
 struct BlockTotals {
   ByteCount bytes = 0, decoded = 0, largest = 0;
   std::uint64_t requests = 0;
@@ -110,14 +110,15 @@ Result<BlockTotals> total_blocks(const EngineConfig& c) {
     list.clear();
     wanted.clear();
     plan::selected_ranges(c.parts[block.file], block, 0, block.selected, wanted);
-    PENSTOCK_RETURN_IF_ERROR(c.parts[block.file].source->requests(wanted, list));
+    PENSTOCK_RETURN_IF_ERROR(c.parts[block.file].source->requests(wanted, Heads::estimated, list));
     PENSTOCK_RETURN_IF_ERROR(c.labels.requests(block.file, {wanted.front().first, wanted.back().last}, list));
     list.coalesce(kCoalesceGap, kCoalesceMax);
     const ByteCount bytes = list.total_bytes();
     t.bytes += bytes;
     t.decoded += c.parts[block.file].source->cost(wanted).decoded;
     t.requests += list.requests().size();
-    t.largest = std::max(t.largest, bytes);
+    // A row of it that is read again takes whole chunks.
+    t.largest = std::max(t.largest, bytes + c.parts[block.file].source->traits().largest_chunks);
   }
   return t;
 }
@@ -134,7 +135,7 @@ Status add_cuts(const EngineConfig& c, std::uint64_t epoch, BlockTotals* t) {
     list.clear();
     wanted.clear();
     plan::selected_ranges(c.parts[block.file], block, skip, rows, wanted);
-    PENSTOCK_RETURN_IF_ERROR(c.parts[block.file].source->requests(wanted, list));
+    PENSTOCK_RETURN_IF_ERROR(c.parts[block.file].source->requests(wanted, Heads::estimated, list));
     PENSTOCK_RETURN_IF_ERROR(c.labels.requests(block.file, {wanted.front().first, wanted.back().last}, list));
     list.coalesce(kCoalesceGap, kCoalesceMax);
     const auto scale = static_cast<std::uint64_t>(sign);  // wraps as intended: adds or takes away

@@ -161,7 +161,7 @@ void Engine::admit() {
       task->block = config_.blocks[task->segment.block];
       const internal::FilePart& part = config_.parts[task->block.file];
       plan::selected_ranges(part, task->block, task->segment.skip, task->segment.rows, task->wanted);
-      task->error = part.source->requests(task->wanted, task->requests);
+      task->error = part.source->requests(task->wanted, Heads::estimated, task->requests);
       if (task->error.ok()) {
         task->error = config_.labels.requests(
             task->block.file, {task->wanted.front().first, task->wanted.back().last}, task->requests);

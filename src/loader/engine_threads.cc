@@ -20,6 +20,43 @@ constexpr int kReadAheadMemory = 64;  // quick reads before the I/O threads rest
 
 double seconds(std::chrono::steady_clock::duration d) { return std::chrono::duration<double>(d).count(); }
 
+// Takes the first n rows away.
+void drop_rows(std::vector<RowRange>& rows, std::uint64_t n) {
+  std::erase_if(rows, [&n](RowRange& range) {
+    const std::uint64_t part = std::min<std::uint64_t>(n, range.size());
+    n -= part;
+    range.first += part;
+    return range.first == range.last;
+  });
+}
+
+// Decodes what is left of a block of whose chunks too short a head was read: `wanted` without the rows that
+// the sink has got. One range comes from whole chunks, so that what is read at once is bounded like a block;
+// those after it may have been read too short again.
+Status decode_rest(const RowSource& source, std::vector<RowRange>& wanted, Scatter& sink,
+                   WorkerState& worker) {
+  Scratch scratch{worker.source_scratch, &worker.codec};
+  const auto decode = [&](std::span<const RowRange> rows, Heads heads) -> Status {
+    RequestList& list = worker.reread_requests;
+    list.clear();
+    PENSTOCK_RETURN_IF_ERROR(source.requests(rows, heads, list));
+    list.coalesce(0, kCoalesceMax);
+    PENSTOCK_RETURN_IF_ERROR(read_requests(list, worker.reread));
+    return source.decode(rows, Fetched(list.requests(), worker.reread.data()), scratch, sink);
+  };
+  drop_rows(wanted, sink.rows());
+  while (!wanted.empty()) {
+    PENSTOCK_RETURN_IF_ERROR(decode({&wanted.front(), 1}, Heads::whole));
+    wanted.erase(wanted.begin());
+    if (wanted.empty()) break;
+    const std::uint64_t before = sink.rows();
+    const Status status = decode(wanted, Heads::estimated);
+    if (!scratch.head_too_short) return status;
+    drop_rows(wanted, sink.rows() - before);
+  }
+  return {};
+}
+
 }  // namespace
 
 Status Engine::start_threads() {
@@ -205,6 +242,7 @@ void Engine::read_block(BlockTask& task, std::span<std::byte> into, Lock& lock) 
 void Engine::decode(BlockTask& task, const std::byte* bytes, WorkerState& worker, std::uint32_t pledged,
                     Lock& lock) {
   const auto from = Clock::now();
+  std::uint64_t heads_too_short = 0;
   const std::uint32_t file = task.block.file;
   const internal::FilePart& part = config_.parts[file];
   const Fetched fetched(task.requests.requests(), bytes);
@@ -223,6 +261,10 @@ void Engine::decode(BlockTask& task, const std::byte* bytes, WorkerState& worker
   if (status.ok()) {
     Scratch scratch{worker.source_scratch, &worker.codec};
     status = part.source->decode(task.wanted, fetched, scratch, scatter);
+    if (scratch.head_too_short) {
+      ++heads_too_short;
+      status = decode_rest(*part.source, task.wanted, scatter, worker);
+    }
   }
   if (status.ok() && scatter.rows() != task.segment.rows) {
     status = Status::internal("a block came out with " + std::to_string(scatter.rows()) +
@@ -239,6 +281,7 @@ void Engine::decode(BlockTask& task, const std::byte* bytes, WorkerState& worker
   --decoding_;
   --busy_;
   counters_.decode_seconds += took;
+  counters_.heads_too_short += heads_too_short;
   counters_.rows_decoded += task.segment.rows;
   ++counters_.blocks_decoded;
   counters_.bytes_decoded +=

@@ -53,7 +53,7 @@ Result<Sample> take_sample(std::span<const internal::FilePart> parts, ColIndex n
       const RowRange range{first, std::min(traits.n_rows, first + kRows)};
       if (range.size() == 0) continue;
       RequestList list;
-      PENSTOCK_RETURN_IF_ERROR(source.requests({&range, 1}, list));
+      PENSTOCK_RETURN_IF_ERROR(source.requests({&range, 1}, Heads::whole, list));
       list.coalesce(kCoalesceGap, kCoalesceMax);
       const ByteCount encode =
           round_up(std::max(RowEncoder::bytes_needed(traits.lengths.longest, n_cols, output),

@@ -38,6 +38,7 @@ std::string LoaderStats::to_json() const {
   j["reads"] = reads;
   j["bytes_decoded"] = bytes_decoded;
   j["rows_deferred"] = rows_deferred;
+  j["heads_too_short"] = heads_too_short;
   j["values_rounded"] = values_rounded;
   j["rows_sorted"] = rows_sorted;
   j["labels_missing"] = labels_missing;

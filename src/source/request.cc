@@ -47,6 +47,11 @@ ByteCount RequestList::total_bytes() const {
 }
 
 std::span<const std::byte> Fetched::find(const File* file, ByteOffset offset, ByteCount bytes) const {
+  const auto found = find_head(file, offset, bytes);
+  return found.size() == bytes ? found : std::span<const std::byte>();
+}
+
+std::span<const std::byte> Fetched::find_head(const File* file, ByteOffset offset, ByteCount bytes) const {
   if (requests_.empty() || bytes == 0) return {};
   // Lookups come nearly in order, so the search starts where the last one ended.
   const auto begins_after = [&](const ReadRequest& r) {
@@ -61,11 +66,9 @@ std::span<const std::byte> Fetched::find(const File* file, ByteOffset offset, By
     ++cursor_;
   }
   const ReadRequest& r = requests_[cursor_];
-  if (r.file != file || offset < r.offset || offset - r.offset > r.bytes ||
-      bytes > r.bytes - (offset - r.offset)) {
-    return {};
-  }
-  return {data_ + cursor_bytes_ + (offset - r.offset), bytes};
+  if (r.file != file || offset < r.offset || offset - r.offset > r.bytes) return {};
+  const ByteCount skipped = offset - r.offset;
+  return {data_ + cursor_bytes_ + skipped, std::min(bytes, r.bytes - skipped)};
 }
 
 }  // namespace penstock

@@ -39,6 +39,11 @@ class RequestList {
   std::vector<ReadRequest> requests_;
 };
 
+// How much to read of a chunk of which only the beginning is wanted. `estimated`: as many stored bytes as the
+// beginning is expected to take (an estimate that is too short costs a second read, see Scratch). `whole`:
+// all.
+enum class Heads { estimated, whole };
+
 // The constants every reader and the planner's prediction share.
 inline constexpr ByteCount kCoalesceGap = 16 << 10;
 inline constexpr ByteCount kCoalesceMax = 1 << 20;
@@ -50,6 +55,8 @@ class Fetched {
   Fetched(std::span<const ReadRequest> requests, const std::byte* data) : requests_(requests), data_(data) {}
   // The bytes of [offset, offset + bytes) of a file; an empty span when they were not requested.
   std::span<const std::byte> find(const File* file, ByteOffset offset, ByteCount bytes) const;
+  // As many of these bytes from the first on as were requested in one piece; maybe none.
+  std::span<const std::byte> find_head(const File* file, ByteOffset offset, ByteCount bytes) const;
 
  private:
   std::span<const ReadRequest> requests_;

@@ -46,6 +46,8 @@ struct SourceTraits {
   RowLengths lengths;
   std::string layout;          // for people: "csr float32/int32, chunks of 17,078, deflate(4)"
   ByteCount stored_bytes = 0;  // of data + indices in the file
+  // Stored bytes of the largest chunk of data, and of that of indices, together.
+  ByteCount largest_chunks = 0;
   // Storage chunks of values over the whole matrix (0: row-addressable storage), and whether the head of a
   // chunk costs about what it holds (a block's last row usually runs into one more chunk).
   std::uint64_t n_chunks = 0;
@@ -84,6 +86,9 @@ class RowSink {
 struct Scratch {
   std::span<std::byte> bytes;  // at least RowSource::scratch_bytes(), 64-byte aligned, reserved by the caller
   CodecContext* codec = nullptr;
+  // Set by decode() when it failed for one reason only: the estimated head of a chunk was too short. The rows
+  // that the sink has not got yet can be had from `Heads::whole` requests.
+  bool head_too_short = false;
 };
 
 class RowSource {
@@ -98,10 +103,10 @@ class RowSource {
   // first. For row-addressable storage that is first + target itself.
   virtual RowIndex cut(RowIndex first, RowIndex target) const = 0;
 
-  // `wanted` below is ascending, disjoint, inside [0, n_rows).
+  // `wanted` below is ascending, disjoint, inside [0, n_rows). Costs are those of estimated heads.
   virtual ReadCost cost(std::span<const RowRange> wanted) const = 0;
-  // Appends the byte ranges that decode() will look up and coalesces the list. No I/O.
-  virtual Status requests(std::span<const RowRange> wanted, RequestList& list) const = 0;
+  // Appends the byte ranges that decode() will look up; the caller coalesces the list. No I/O.
+  virtual Status requests(std::span<const RowRange> wanted, Heads heads, RequestList& list) const = 0;
   // Decodes the wanted rows out of fetched bytes. No I/O, no allocation.
   virtual Status decode(std::span<const RowRange> wanted, const Fetched& fetched, Scratch& scratch,
                         RowSink& sink) const = 0;

@@ -65,7 +65,7 @@ ChunkLocation Array::chunk(std::uint64_t number) const {
   return at;
 }
 
-void Array::add_requests(std::uint64_t first, std::uint64_t count, RequestList& list) const {
+void Array::add_requests(std::uint64_t first, std::uint64_t count, Heads heads, RequestList& list) const {
   if (count == 0) return;
   if (!chunked_) {
     if (allocated_) list.add(file_.get(), contiguous_offset_ + first * dtype_.size, count * dtype_.size);
@@ -73,7 +73,10 @@ void Array::add_requests(std::uint64_t first, std::uint64_t count, RequestList& 
   }
   for (std::uint64_t c = first / chunk_elements_; c <= (first + count - 1) / chunk_elements_; ++c) {
     const ChunkLocation at = chunk(c);
-    if (at.present) list.add(file_.get(), at.offset, at.stored);
+    if (!at.present) continue;
+    const std::uint64_t wanted = std::min(chunk_elements_, first + count - c * chunk_elements_);
+    list.add(file_.get(), at.offset,
+             heads == Heads::whole ? at.stored : head_stored_bytes(at, wanted * dtype_.size));
   }
 }
 
@@ -99,6 +102,17 @@ bool Array::all_filters_skipped(std::uint32_t mask) const {
 bool Array::head_pays(std::uint32_t mask, ByteCount bytes) const {
   if (!filters_.can_decode_head(mask)) return false;
   return all_filters_skipped(mask) || bytes < chunk_bytes() / 10 * 3;
+}
+
+// Stored bytes that the first `bytes` of a chunk are expected to take: their share, and what a deflate stream
+// takes to get going. Measured over the atlases at hand: at most 350 bytes more than the share, 98 % below
+// 270.
+ByteCount Array::head_stored_bytes(const ChunkLocation& at, ByteCount bytes) const {
+  if (bytes >= chunk_bytes() || !head_pays(at.mask, bytes)) return at.stored;
+  if (all_filters_skipped(at.mask)) return std::min<ByteCount>(bytes, at.stored);
+  const double share = static_cast<double>(bytes) / static_cast<double>(chunk_bytes());
+  const auto estimate = static_cast<ByteCount>(share * 1.125 * static_cast<double>(at.stored)) + 512;
+  return std::min(estimate, at.stored);
 }
 
 void Array::write_fill(std::span<std::byte> out) const {
@@ -155,7 +169,7 @@ Status Array::decode_head(std::uint64_t number, const ChunkLocation& at, std::sp
 }
 
 Status Array::decode_chunk(std::uint64_t number, const Fetched& fetched, std::span<std::byte> out,
-                           std::span<std::byte> step, CodecContext& codec) const {
+                           std::span<std::byte> step, CodecContext& codec, bool* head_too_short) const {
   PENSTOCK_DCHECK(chunked_ && out.size() <= chunk_bytes() && out.size() % dtype_.size == 0);
   PENSTOCK_RETURN_IF_ERROR(check_usable());
   const ChunkLocation at = chunk(number);
@@ -163,7 +177,20 @@ Status Array::decode_chunk(std::uint64_t number, const Fetched& fetched, std::sp
     write_fill(out);
     return {};
   }
-  std::span<const std::byte> stored;
+  std::span<const std::byte> stored = fetched.find_head(file_.get(), at.offset, at.stored);
+  if (head_too_short != nullptr && !stored.empty() && stored.size() < at.stored) {
+    if (head_pays(at.mask, out.size())) {
+      const DecodeResult result = filters_.decode_head(stored, at.mask, out, codec);
+      if (result.ok()) {
+        to_native(out);
+        return {};
+      }
+      if (result.kind != DecodeResult::Kind::short_output) return chunk_error(number, at, result.describe());
+    }
+    *head_too_short = true;
+    return Status::internal(fmt::format("{} chunk {} at byte 0x{:x}: {} of {} bytes were read, more are needed",
+                                        where(), number, at.offset, stored.size(), at.stored));
+  }
   PENSTOCK_RETURN_IF_ERROR(find_chunk(number, at, fetched, stored));
   if (out.size() == chunk_bytes()) return decode_whole(number, at, stored, out, step, codec);
   if (head_pays(at.mask, out.size())) return decode_head(number, at, stored, out, codec);

@@ -85,7 +85,7 @@ Status Array::read_range(std::uint64_t first, std::uint64_t count, std::span<std
     }
     const std::uint64_t to = std::min(last, (c + 1) * chunk_elements_);
     list.clear();
-    add_requests(at, to - at, list);
+    add_requests(at, to - at, Heads::whole, list);
     list.coalesce(kCoalesceGap, kCoalesceMax);
     PENSTOCK_RETURN_IF_ERROR(locate(fetch(list, stored), *this));
     PENSTOCK_RETURN_IF_ERROR(decode_range(at, to - at,
@@ -147,7 +147,7 @@ Status Array::read_grid(std::span<std::byte> out) const {
     list.add(file_.get(), at.offset, at.stored);
     PENSTOCK_RETURN_IF_ERROR(locate(fetch(list, stored), *this));
     PENSTOCK_RETURN_IF_ERROR(decode_chunk(number, Fetched(list.requests(), stored.first(at.stored).data()),
-                                          chunk_buffer, step, codec));
+                                          chunk_buffer, step, codec, nullptr));
     for (std::size_t d = 0; d < rank; ++d) extent[d] = std::min(chunk_shape_[d], shape_[d] - origin[d]);
     std::fill(row.begin(), row.end(), 0);
     for (bool more = true; more;) {

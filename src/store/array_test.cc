@@ -185,7 +185,7 @@ TEST_P(ArrayTest, EveryRangeThroughTheDataPathWithoutAllocating) {
   for (int warm = 0; warm < 400; ++warm) {
     const std::uint64_t first = random() % 1003, count = random() % (1004 - first);
     list.clear();
-    array.add_requests(first, count, list);
+    array.add_requests(first, count, Heads::whole, list);
     ByteCount bytes = array.requested_bytes(first, count);
     auto data = fetch(list);
     EXPECT_GE(data.size(), bytes);
@@ -212,19 +212,56 @@ TEST_P(ArrayTest, WholeChunksAndHeads) {
   CodecContext codec;
   std::vector<std::byte> step(array.step_bytes());
   RequestList list;
-  array.add_requests(0, 1003, list);
+  array.add_requests(0, 1003, Heads::whole, list);
   const auto data = fetch(list);
   const Fetched fetched(list.requests(), data.data());
   for (std::uint64_t c = 0; c < array.n_chunks(); ++c) {
     for (const std::size_t n : {1u, 7u, 29u, 30u, 31u, 99u, 100u}) {
       std::vector<std::uint32_t> out(n);
       const Status status =
-          array.decode_chunk(c, fetched, std::as_writable_bytes(std::span(out)), step, codec);
+          array.decode_chunk(c, fetched, std::as_writable_bytes(std::span(out)), step, codec, nullptr);
       ASSERT_TRUE(status.ok()) << status.message();
       for (std::uint64_t i = 0; i < n && c * 100 + i < 1003; ++i) {
         ASSERT_EQ(out[i], array.want(c * 100 + i, {3})) << c << " " << n;
       }
     }
+  }
+}
+
+// Only as much of the last chunk is read as its beginning takes, where a beginning can be decoded.
+TEST_P(ArrayTest, HeadsAreReadInPart) {
+  const auto [deflate, shuffle, big] = GetParam();
+  const TestArray array({{100'000}, {50'000}}, deflate, shuffle, big);
+  CodecContext codec;
+  std::vector<std::byte> step(array.step_bytes());
+  const ByteCount stored = array.chunk(1).stored;
+  for (const std::size_t n : {1u, 100u, 1000u, 14'000u, 15'000u, 49'999u, 50'000u}) {
+    RequestList list;
+    array.add_requests(50'000, n, Heads::estimated, list);
+    ASSERT_EQ(list.requests().size(), 1u);
+    const ByteCount asked = list.requests()[0].bytes;
+    const bool in_part = asked < stored;
+    const bool head = !shuffle && (!deflate || n * 4 < array.chunk_bytes() / 10 * 3) && n < 50'000;
+    EXPECT_EQ(in_part, head) << n;
+    if (head && !deflate) EXPECT_EQ(asked, n * 4);
+    const auto data = fetch(list);
+    std::vector<std::uint32_t> out(n);
+    bool too_short = false;
+    const auto decode = [&](ByteCount of) {
+      const ReadRequest cut{list.requests()[0].file, list.requests()[0].offset, of};
+      return array.decode_chunk(1, Fetched({&cut, 1}, data.data()), std::as_writable_bytes(std::span(out)),
+                                step, codec, &too_short);
+    };
+    const Status status = decode(asked);
+    ASSERT_TRUE(status.ok()) << n << status.message();
+    ASSERT_FALSE(too_short);
+    for (std::size_t i = 0; i < n; ++i) ASSERT_EQ(out[i], 50'000 + i) << n;
+    if (!in_part) continue;
+    // Fewer bytes than it takes are said to be too few, and never data.
+    const Status fewer = decode(deflate ? std::min<ByteCount>(n / 4 + 1, 40) : n * 4 - 1);
+    ASSERT_FALSE(fewer.ok()) << n;
+    EXPECT_TRUE(too_short) << n;
+    EXPECT_NE(fewer.message().find("more are needed"), std::string::npos) << fewer.message();
   }
 }
 
@@ -291,7 +328,7 @@ TEST(ArrayContiguousTest, ElementsAreAddressable) {
     EXPECT_FALSE(array.is_chunked());
     EXPECT_EQ(array.step_bytes(), 0u);
     RequestList list;
-    array.add_requests(45, 10, list);
+    array.add_requests(45, 10, Heads::whole, list);
     ASSERT_EQ(list.requests().size(), 1u);
     EXPECT_EQ(list.requests()[0].offset, 16u + 45 * 4);
     EXPECT_EQ(array.requested_bytes(45, 10), 40u);

@@ -119,15 +119,18 @@ class Array : public Node {
 
   // --- data path, 1-d arrays (and unchunked ones of any rank, C order): elements [first, first + count) ---
   // Arrays of compound and other types are `unsupported` here and in the metadata path.
-  // Adds the byte ranges of every chunk touched (for an unchunked array: of exactly those elements).
-  void add_requests(std::uint64_t first, std::uint64_t count, RequestList& list) const;
+  // Adds the byte ranges of every chunk touched (for an unchunked array: of exactly those elements). With
+  // estimated heads, of the last chunk only what decoding it up to the last element is expected to take,
+  // where that pays.
+  void add_requests(std::uint64_t first, std::uint64_t count, Heads heads, RequestList& list) const;
   // What add_requests would add, before coalescing.
   ByteCount requested_bytes(std::uint64_t first, std::uint64_t count) const;
   // Decodes chunk `number` whole into out (chunk_elements() * dtype().size bytes; byte order native
   // afterwards), or only its first out.size() bytes when that is less: by a head decode where the pipeline
-  // can and it pays, else whole through `step`. step must hold step_bytes().
+  // can and it pays, else whole through `step`. step must hold step_bytes(). A chunk of which only a head was
+  // fetched that turns out too short is an error that sets *head_too_short (null: none was fetched that way).
   Status decode_chunk(std::uint64_t number, const Fetched& fetched, std::span<std::byte> out,
-                      std::span<std::byte> step, CodecContext& codec) const;
+                      std::span<std::byte> step, CodecContext& codec, bool* head_too_short) const;
   ByteCount step_bytes() const;
   // Elements of a 1-d array into out (count * dtype().size bytes). Scratch: range_scratch_bytes().
   Status decode_range(std::uint64_t first, std::uint64_t count, const Fetched& fetched,
@@ -173,6 +176,7 @@ class Array : public Node {
   Status chunk_error(std::uint64_t number, const ChunkLocation& at, std::string_view what) const;
   bool all_filters_skipped(std::uint32_t mask) const;
   bool head_pays(std::uint32_t mask, ByteCount bytes) const;
+  ByteCount head_stored_bytes(const ChunkLocation& at, ByteCount bytes) const;
   void write_fill(std::span<std::byte> out) const;
   void to_native(std::span<std::byte> out) const;
   Status find_chunk(std::uint64_t number, const ChunkLocation& at, const Fetched& fetched,

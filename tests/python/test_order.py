@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from conftest import Corpus, make_corpus
 from support import assert_batch, flat, indices, random_csr, write_h5ad
 
@@ -251,6 +252,29 @@ def test_deferred_rows_give_the_same_batches(large, monkeypatch):
         for name, values in obs.items():
             np.testing.assert_array_equal(batch.obs[name], values)
     assert loader.stats()["rows_deferred"] > 0
+
+
+@pytest.mark.parametrize("memory", ["5MB", "100MB"])  # row offsets read with each block; resident
+@pytest.mark.parametrize("selected", [False, True])
+def test_heads_that_compress_badly(tmp_path, memory, selected):
+    # Chunks that begin with noise and go on with one value: a block's last row takes more of its last chunk
+    # than its share of the stored bytes.
+    rng = np.random.default_rng(5)
+    x = sp.random(4000, 3000, density=0.1, format="csr", dtype=np.float32, rng=rng)
+    at = np.arange(x.nnz) % 10_000
+    x.data[:] = np.where(at < 1500, rng.random(x.nnz, dtype=np.float32), 1)
+    path = write_h5ad(tmp_path / "a.h5ad", x, chunks=10_000, compression="gzip")
+    ds = penstock.open(path)
+    rows = np.sort(rng.permutation(4000)[:1500]) if selected else np.arange(4000)
+    loader = loader_of(ds[rows] if selected else ds, batch_size=16, block_rows=33, memory=memory)
+    seen = []
+    for batch in loader:
+        index = np.array(batch.index)
+        assert (batch.X != x[index]).nnz == 0
+        seen.append(index)
+    np.testing.assert_array_equal(np.sort(np.concatenate(seen)), rows)
+    assert loader.stats()["heads_too_short"] > 0
+    assert loader.stats()["memory"]["peak"] <= loader.stats()["memory"]["limit"]
 
 
 def test_drop_last(corpus):

@@ -124,7 +124,7 @@ class FakeSource : public RowSource {
     c.decoded = c.stored;
     return c;
   }
-  Status requests(std::span<const RowRange> wanted, RequestList& list) const override {
+  Status requests(std::span<const RowRange> wanted, Heads, RequestList& list) const override {
     for (const RowRange& r : wanted) {
       list.add(file_.get(), offsets_[r.first] * 8, (offsets_[r.last] - offsets_[r.first]) * 8);
     }
