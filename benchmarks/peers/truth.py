@@ -12,6 +12,10 @@ import numpy as np
 LABELS = ("drug", "plate")
 
 
+class WrongData(Exception):
+    """A loader brought something else than what is in the files."""
+
+
 def row_sums(rows: np.ndarray, indptr: np.ndarray, genes: np.ndarray, values: np.ndarray) -> np.ndarray:
     """For each row the sum of well-mixed (row, gene, value bits): any order of its entries gives the same."""
     sums = np.zeros(len(rows), np.uint64)
@@ -92,14 +96,14 @@ class Comparison:
             kept = np.concatenate(([0], np.cumsum(stored)))
             indptr, genes, values = kept[indptr], genes[stored], values[stored]
         if len(indptr) != len(rows) + 1:
-            raise ValueError(f"a batch of {len(indptr) - 1} rows came with {len(rows)} row numbers")
+            raise WrongData(f"a batch of {len(indptr) - 1} rows came with {len(rows)} row numbers")
         if len(rows) and not 0 <= rows.min() <= rows.max() < len(self.seen):
-            raise ValueError(f"row numbers {rows.min()} to {rows.max()} of {len(self.seen)} rows")
+            raise WrongData(f"row numbers {rows.min()} to {rows.max()} of {len(self.seen)} rows")
         np.add.at(self.seen, rows, 1)
         sums = row_sums(rows, indptr, genes, values)
         wrong = np.flatnonzero((sums != self.sums[rows]) | (np.diff(indptr) != self.nnz[rows]))
         if len(wrong):
-            raise ValueError(f"{len(wrong)} of {len(rows)} rows of a batch are wrong, row {rows[wrong[0]]} first")
+            raise WrongData(f"{len(wrong)} of {len(rows)} rows of a batch are wrong, row {rows[wrong[0]]} first")
         self.checksum = (self.checksum + int(sums.sum(dtype=np.uint64))) % 2**64
         self.entries += len(values)
 
@@ -107,15 +111,15 @@ class Comparison:
         """Rows, entries and the checksum; raises when rows came twice, or did not come and should have."""
         twice, missing = int((self.seen > 1).sum()), int((self.seen == 0).sum())
         if twice:
-            raise ValueError(f"{twice:,} rows came more than once, row {np.argmax(self.seen > 1)} first")
+            raise WrongData(f"{twice:,} rows came more than once, row {np.argmax(self.seen > 1)} first")
         if missing and self.once or missing == len(self.seen):
-            raise ValueError(f"{missing:,} rows did not come, row {np.argmin(self.seen)} first")
+            raise WrongData(f"{missing:,} rows did not come, row {np.argmin(self.seen)} first")
         came = self.seen == 1
         if self.entries != int(self.nnz[came].sum()):
-            raise ValueError(f"{self.entries:,} entries instead of {int(self.nnz[came].sum()):,}")
+            raise WrongData(f"{self.entries:,} entries instead of {int(self.nnz[came].sum()):,}")
         expected = int(self.sums[came].sum(dtype=np.uint64))
         if self.checksum != expected:
-            raise ValueError(f"checksum {self.checksum:016x} instead of {expected:016x}")
+            raise WrongData(f"checksum {self.checksum:016x} instead of {expected:016x}")
         return {
             "rows": int(came.sum()),
             "left_out": missing,

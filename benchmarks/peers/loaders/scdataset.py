@@ -65,18 +65,16 @@ class Loader:
             scdataset.BlockShuffling(block_size=block),
             batch_size=batch_size,
             fetch_factor=fetch,
-            fetch_transform=lambda view: scdataset.MultiIndexable(
-                X=view.X, row=np.asarray(view.obs["row"].to_numpy())
-            ),
-            batch_transform=self._batch,
+            fetch_transform=lambda view: (view.X, np.asarray(view.obs["row"].to_numpy())),
+            batch_callback=self._batch,
             seed=0,
         )
         ahead = {"prefetch_factor": fetch + 1} if workers else {}
         self.loader = DataLoader(self.dataset, batch_size=None, num_workers=workers, **ahead)
 
-    def _batch(self, part: Any) -> Any:
-        x = part["X"]
-        return (self.densify(x) if self.dense else anndata_files.csr_parts(x), part["row"])
+    def _batch(self, fetched: Any, which: np.ndarray) -> Any:
+        x, rows = fetched[0][which], fetched[1][which]
+        return (self.densify(x) if self.dense else anndata_files.csr_parts(x), rows)
 
     def epoch(self) -> Iterator[Any]:
         for x, rows in self.loader:
