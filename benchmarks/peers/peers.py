@@ -172,8 +172,8 @@ class Data:
     non_zeros: int
 
     @classmethod
-    def make(cls, cells: int, plan: Plan) -> Data:
-        spec = make_demo_data.Spec(cells=cells, files=plan.files, genes=plan.genes)
+    def make(cls, cells: int, files_wanted: int, plan: Plan) -> Data:
+        spec = make_demo_data.Spec(cells=cells, files=files_wanted, genes=plan.genes)
         folder = make_demo_data.default_dir(spec)
         files = [str(f) for f in make_demo_data.make(spec, folder)]
         path = ROOT / "build" / "peers" / "truth" / f"{folder.name}.npz"
@@ -224,7 +224,7 @@ class Peers:
     plan: Plan
     store: Store
     data: Data
-    small: Data
+    small: dict[str, Data]  # of each loader
     best: dict[tuple[str, int, str], dict[str, Any]] = dataclasses.field(default_factory=dict)
     failed: dict[str, str] = dataclasses.field(default_factory=dict)  # loaders without an environment
     keys: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -319,9 +319,9 @@ class Peers:
         for name in self.plan.loaders:
             once = loaders.load(name).ONCE
             for batch, output in self.plan.corners:
-                what = f"{corner_name(batch, output)}, verifying {self.small.cells:,} cells"
-                yield self.task("verify", name, batch, output, data=self.small, once=once), what
-            if loaders.load(name).FULL_PASS and self.data.cells > self.small.cells:
+                what = f"{corner_name(batch, output)}, verifying {self.plan.small_cells:,} cells"
+                yield self.task("verify", name, batch, output, data=self.small[name], once=once), what
+            if loaders.load(name).FULL_PASS and self.data.cells > self.plan.small_cells:
                 batch, output = max(c for c in self.plan.corners if c[1] == "csr")
                 what = f"{corner_name(batch, output)}, verifying {self.data.cells:,} cells"
                 yield self.task("verify", name, batch, output, once=once), what
@@ -332,7 +332,7 @@ class Peers:
             result = self.run(task, what)
             head = {k: task[k] for k in ("loader", "batch", "output", "settings", "cells")}
             rows.append({**head, **result})
-            if "failed" in result and task["cells"] == self.small.cells:
+            if "failed" in result and task["cells"] == self.plan.small_cells:
                 # Never timed unverified: the corner's row says why.
                 self.unverified[task["loader"], task["batch"], task["output"]] = result["failed"]
         return rows
@@ -516,8 +516,10 @@ def main() -> int:
         return report.write(result, output, ROOT if args.update_readme else None)
 
     plan: Plan = args.plan
-    data = Data.make(plan.cells, plan)
-    small = data if plan.small_cells == plan.cells else Data.make(plan.small_cells, plan)
+    data = Data.make(plan.cells, plan.files, plan)
+    spread = {n: min(plan.files, loaders.load(n).SMALL_FILES) for n in plan.loaders}
+    smalls = {files: Data.make(plan.small_cells, files, plan) for files in sorted(set(spread.values()))}
+    small = {name: smalls[files] for name, files in spread.items()}
     peers = Peers(plan, Store(output / "runs.jsonl", args.resume or args.prepare), data, small)
     peers.prepare()
     if args.prepare:
@@ -542,7 +544,7 @@ def main() -> int:
         "plan": {k: v for k, v in dataclasses.asdict(plan).items() if k != "timeout"},
         "data": {
             "cells": data.cells,
-            "small_cells": small.cells,
+            "small_cells": plan.small_cells,
             "genes": plan.genes,
             "files": len(data.files),
             "bytes": data.bytes,

@@ -5,6 +5,7 @@ A file says what `make peers` must know without importing the loader's packages:
     TITLE, ENV, ORDER   its name, the lock in ../env, and what it shuffles
     ONCE                True when an epoch must bring each row exactly once; False when it may leave rows out
     FULL_PASS           False when a pass over the whole data set would take minutes: verified on the small set only
+    SMALL_FILES         over how many files, at most, the small set is spread
     BEST                {(batch, output): settings}, the best known ones (performance notes, `--sweep`)
     SWEEP               {(batch, output): [settings, ...]}, what --sweep tries
     output_label(output, settings)    what a batch is: type, index width, who owns it

@@ -19,6 +19,7 @@ ENV = "annloader"
 ORDER = "rows"
 ONCE = True
 FULL_PASS = False  # about 1,000 cells/s
+SMALL_FILES = 4
 
 _CORNERS = [(batch, output) for batch in (64, 4096) for output in ("csr", "dense")]
 BEST: dict[tuple[int, str], dict[str, Any]] = {

@@ -12,6 +12,7 @@ ENV = "penstock"
 ORDER = "blocks in a window"
 ONCE = True
 FULL_PASS = True
+SMALL_FILES = 4
 
 # Four dense batches of 4,096 x 62,710 float32 are 4.1 GB: "late" makes CSR batches and calls batch.dense() on each.
 BEST: dict[tuple[int, str], dict[str, Any]] = {

@@ -28,6 +28,7 @@ ENV = "protoplast"
 ORDER = "ranges only"
 ONCE = False
 FULL_PASS = True
+SMALL_FILES = 1  # with files shorter than a range it repeats ranges, so that every worker has one
 
 BEST: dict[tuple[int, str], dict[str, Any]] = {
     (64, "csr"): {"fetch": 16, "workers": 0},

@@ -17,6 +17,7 @@ ENV = "scdataset"
 ORDER = "blocks in a read"
 ONCE = True
 FULL_PASS = True
+SMALL_FILES = 4
 
 BEST: dict[tuple[int, str], dict[str, Any]] = {
     (64, "csr"): {"block": 256, "fetch": 256, "workers": 0},
