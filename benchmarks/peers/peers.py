@@ -15,6 +15,7 @@ Results: bench-output/peers/peers.json, table.md, peers.png; each measurement is
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -36,11 +37,12 @@ sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT / "tools")]
 import bench  # noqa: E402
 import environments  # noqa: E402
 import loaders  # noqa: E402
-import make_demo_data  # noqa: E402
 import numpy as np  # noqa: E402
 import process_tree  # noqa: E402
 import report  # noqa: E402
 import truth  # noqa: E402
+
+import make_demo_data  # noqa: E402
 
 STEPS_MS = (5, 20, 50)
 SAMPLE_SECONDS = 0.12  # between two looks at the memory
@@ -139,10 +141,8 @@ def run_worker(python: Path, task: dict[str, Any], timeout: float) -> dict[str, 
         finally:
             took = time.monotonic() - began
             ended.set()
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
             process.wait()
             sampler.join()
         if code is None:
@@ -237,11 +237,19 @@ class Peers:
         return "light" if self.plan.light else loaders.load(name).ENV
 
     def prepare(self) -> None:
+        program = hashlib.sha256()  # --resume takes no measurement of another version of what measures
+        for path in [
+            HERE / "worker.py",
+            HERE / "process_tree.py",
+            HERE / "truth.py",
+            *sorted((HERE / "loaders").glob("*.py")),
+        ]:
+            program.update(path.read_bytes())
         for name in self.plan.loaders:
             environment = self.environment(name)
             try:
                 environments.ensure(environment, say)
-                self.keys[name] = environments.lock_key(environment)
+                self.keys[name] = environments.lock_key(environment) + program.hexdigest()
                 if self.plan.light:  # the package comes from the .venv
                     self.keys[name] += environments.lock_key("penstock")
             except environments.EnvironmentFailed as error:
@@ -354,12 +362,16 @@ class Peers:
         for task, what in self.sweep_tasks():
             result = self.run(task, what)
             rows.append({**{k: task[k] for k in ("loader", "batch", "output", "settings")}, **result})
+        self.take_fastest(rows)
+        return rows
+
+    def take_fastest(self, rows: list[dict[str, Any]]) -> None:
+        """The fastest settings of a sweep's rows become what is compared."""
         for name, batch, output in self.best:
             here = [r for r in rows if (r["loader"], r["batch"], r["output"]) == (name, batch, output)]
             rates = [(r["cells_per_second"], r) for r in here if "failed" not in r]
             if rates:
                 self.best[name, batch, output] = max(rates, key=lambda x: x[0])[1]["settings"]
-        return rows
 
     def compare_tasks(self) -> Iterator[tuple[dict[str, Any], str, str, int]]:
         """Run by run, so that what is compared is measured at about the same time."""
@@ -457,7 +469,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--resume", action="store_true", help="keep the measurements of an interrupted run")
     parser.add_argument("--sweep", action="store_true", help="try each loader's settings, compare the best")
     parser.add_argument(
-        "--settings", choices=["best"], default="best", help="best: the known best ones, unless --sweep"
+        "--settings",
+        choices=["best", "sweep"],
+        default="best",
+        help="best: the known best ones (default); sweep: the fastest of the last --sweep",
     )
     parser.add_argument("--only", help="loaders, by commas: " + ",".join(loaders.ALL))
     parser.add_argument("--corners", help="such as csr4096,dense64 (default: all four)")
@@ -522,6 +537,10 @@ def main() -> int:
     small = {name: smalls[files] for name, files in spread.items()}
     peers = Peers(plan, Store(output / "runs.jsonl", args.resume or args.prepare), data, small)
     peers.prepare()
+    if args.settings == "sweep":
+        if not (output / "sweep.json").exists():
+            raise SystemExit(f"{output / 'sweep.json'} is not there: make peers ARGS=--sweep")
+        peers.take_fastest(json.loads((output / "sweep.json").read_text()))
     if args.prepare:
         say("environments, data and truth are there" if not peers.failed else "some environments failed")
         return bool(peers.failed)

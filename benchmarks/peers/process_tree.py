@@ -1,4 +1,4 @@
-"""Memory and CPU time of a process and all its descendants, from /proc. Linux only, nothing but the standard library."""
+"""Memory and CPU time of a process and all its descendants, from /proc; the standard library is enough."""
 
 from __future__ import annotations
 

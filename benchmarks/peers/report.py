@@ -168,7 +168,8 @@ def conditions(result: dict[str, Any]) -> str:
         f"{n} {known[n]}" for n in ("penstock", "anndata", "scdataset", "protoplast", "torch") if n in known
     )
     text = (
-        f"{data['cells']:,} Tahoe-shaped cells x {data['genes']:,} genes, {per_cell:,.0f} non-zeros and {size:,.0f} B a cell, "
+        f"{data['cells']:,} Tahoe-shaped cells x {data['genes']:,} genes, "
+        f"{per_cell:,.0f} non-zeros and {size:,.0f} B a cell, "
         f"{data['files']} gzip `.h5ad` files sorted by drug, not converted. {card['cpu']}, {card['cores']} cores, "
         f"{card['ram_gb']} GB, kernel {card['kernel']}; {versions}; {result['date']}. "
         f"Median of {plan['runs']} runs of {plan['seconds']:g} s after {plan['warm_up']:g} s, ± half the range. "
@@ -176,7 +177,9 @@ def conditions(result: dict[str, Any]) -> str:
     )
     if result["floor"]:
         floor = statistics.median(result["floor"])
-        text += f" The codec floor (pread and inflate alone, warm, {card['cores']} threads) was {floor:,.0f} cells/s."
+        text += (
+            f" The codec floor (read and inflate alone, warm, {card['cores']} threads): {floor:,.0f} cells/s."
+        )
     return text
 
 
@@ -187,15 +190,15 @@ def notes(result: dict[str, Any]) -> Iterator[str]:
         + "."
     )
     yield (
-        "Warm: files read just before. Cold: dropped from the page cache, confirmed by mincore; no warm-up, counted from "
-        "the request of the first batch, one epoch at most."
+        "Warm: files read just before. Cold: dropped from the page cache, confirmed by mincore; no warm-up, "
+        "counted from the request of the first batch, one epoch at most."
     )
     if slow := [result["titles"][n] for n, full in result["full_pass"].items() if not full]:
         small = result["data"]["small_cells"]
         if small < result["data"]["cells"]:
             yield (
-                f"{', '.join(slow)}: contents verified on {small:,} cells of the same generator only (a full pass takes "
-                "minutes); the others in one pass over everything, and every corner's settings on the small set."
+                f"{', '.join(slow)}: contents verified on {small:,} cells of the same generator only (a full pass "
+                "takes minutes); the others in one pass over everything, and every corner's settings on the small set."
             )
     if result["steps"]:
         yield "Wait per step: mean wait for a batch, in ms, with a sleep as the model; one run, whole reads."
@@ -268,12 +271,22 @@ def chart(result: dict[str, Any], path: Path) -> bool:
     place_labels(axes, points, colours)
     plain = FuncFormatter(lambda v, _: f"{v / 1000:g}k" if v >= 1000 else f"{v:g}")
     axes.yaxis.set_major_formatter(plain)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v / 1000:g} GB" if v >= 1000 else f"{v:g} MB"))
+    axes.xaxis.set_major_formatter(
+        FuncFormatter(lambda v, _: f"{v / 1000:g} GB" if v >= 1000 else f"{v:g} MB")
+    )
     axes.set_xticks(
-        [t for t in (200, 300, 500, 1000, 2000, 3000, 5000, 10_000, 20_000) if min(xs) / 1.3 <= t <= max(xs) * 1.6]
+        [
+            t
+            for t in (200, 300, 500, 1000, 2000, 3000, 5000, 10_000, 20_000)
+            if min(xs) / 1.3 <= t <= max(xs) * 1.6
+        ]
     )
     axes.set_yticks(
-        [t for t in (100, 300, 1000, 3000, 10_000, 30_000, 100_000, 300_000) if min(ys) / 1.6 <= t <= max(ys) * 1.6]
+        [
+            t
+            for t in (100, 300, 1000, 3000, 10_000, 30_000, 100_000, 300_000)
+            if min(ys) / 1.6 <= t <= max(ys) * 1.6
+        ]
     )
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.yaxis.set_minor_formatter(NullFormatter())
@@ -354,7 +367,9 @@ def place_labels(axes: Any, points: list[tuple[float, float, str, Any]], colours
 def check_markers(readme: Path) -> None:
     text = readme.read_text()
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise SystemExit(f"{readme} needs the lines {BEGIN} and {END}, once each and in this order, for --update-readme")
+        raise SystemExit(
+            f"{readme} needs the lines {BEGIN} and {END}, once each and in this order, for --update-readme"
+        )
 
 
 def readme_block(result: dict[str, Any]) -> str:
@@ -379,8 +394,8 @@ def readme_block(result: dict[str, Any]) -> str:
         f"![Cells per second against peak memory for Penstock and its peers]({CHART})",
         conditions(result),
         "\n".join(lines),
-        "Bits: mean entropy of `drug` in a batch; beside the batch, what a full shuffle would have. Contents verified before "
-        "timing. `make peers` measures it on your machine; cold cache, waits and method: "
+        "Bits: mean entropy of `drug` in a batch; beside the batch, what a full shuffle would have. Contents "
+        "verified before timing. `make peers` measures it on your machine; cold cache, waits and method: "
         "[benchmarks/peers](benchmarks/peers/README.md).",
     ]
     return "\n\n".join(parts)
@@ -397,7 +412,8 @@ def write(result: dict[str, Any], output: Path, project: Path | None) -> int:
     """Prints the table, writes it and the chart; into `project`'s README.md as well. 1 when something failed."""
     text = table(result)
     (output / "table.md").write_text(text)
-    (output / "sweep.json").write_text(json.dumps(result["sweep"], indent=1) + "\n")
+    if result["sweep"]:  # --settings sweep reads the last one
+        (output / "sweep.json").write_text(json.dumps(result["sweep"], indent=1) + "\n")
     print(text)
     drawn = chart(result, output / "peers.png")
     if project is not None:
@@ -405,7 +421,9 @@ def write(result: dict[str, Any], output: Path, project: Path | None) -> int:
             raise SystemExit("README.md was not changed: it shows a whole run with a chart")
         size = (output / "peers.png").stat().st_size
         if size > CHART_BYTES:
-            raise SystemExit(f"peers.png has {size:,} bytes, more than {CHART_BYTES:,}: README.md was not changed")
+            raise SystemExit(
+                f"peers.png has {size:,} bytes, more than {CHART_BYTES:,}: README.md was not changed"
+            )
         target = project / CHART
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(output / "peers.png", target)

@@ -103,7 +103,9 @@ class Comparison:
         sums = row_sums(rows, indptr, genes, values)
         wrong = np.flatnonzero((sums != self.sums[rows]) | (np.diff(indptr) != self.nnz[rows]))
         if len(wrong):
-            raise WrongData(f"{len(wrong)} of {len(rows)} rows of a batch are wrong, row {rows[wrong[0]]} first")
+            raise WrongData(
+                f"{len(wrong)} of {len(rows)} rows of a batch are wrong, row {rows[wrong[0]]} first"
+            )
         self.checksum = (self.checksum + int(sums.sum(dtype=np.uint64))) % 2**64
         self.entries += len(values)
 

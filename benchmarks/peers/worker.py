@@ -15,9 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import loaders
+import numpy as np
 import process_tree
 import truth
 
@@ -36,8 +35,7 @@ class Endless:
 
     def _all(self) -> Iterator[Any]:
         while True:
-            for batch in self.loader.epoch():
-                yield batch
+            yield from self.loader.epoch()
             if not self.in_epoch:
                 raise RuntimeError("an epoch brought no batch")
             self.epoch += 1
@@ -68,7 +66,9 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
     rows, batches = source.next(), 1
     first_batch = time.perf_counter() - start
 
-    if task["cold"]:  # counts from the request of the first batch, and one epoch at most: the second would be warm
+    if task[
+        "cold"
+    ]:  # counts from the request of the first batch, and one epoch at most: the second would be warm
         began = requested
     else:
         while not (source.at_boundary() and time.perf_counter() - requested >= task["warm_up"]):

@@ -1,4 +1,4 @@
-"""`make peers` without its loaders: what it calls wrong, what it reports, what it keeps. `make test-peers` runs it whole."""
+"""`make peers` without its loaders: what it calls wrong, reports and keeps. `make test-peers` runs it whole."""
 
 from __future__ import annotations
 
@@ -156,7 +156,13 @@ def made_up(rates: dict[str, float | None]) -> dict[str, Any]:
     ideal = {"drug": 8.0, "plate": 2.0}
     rows = []
     for name, rate in rates.items():
-        row: dict[str, Any] = {"loader": name, "batch": 4096, "output": "csr", "settings": {}, "cache": "warm"}
+        row: dict[str, Any] = {
+            "loader": name,
+            "batch": 4096,
+            "output": "csr",
+            "settings": {},
+            "cache": "warm",
+        }
         row.update(label="torch CSR", ideal_entropy=ideal, runs=[])
         if rate is None:
             row["failed"] = "RuntimeError: no | luck"
@@ -174,8 +180,8 @@ def made_up(rates: dict[str, float | None]) -> dict[str, Any]:
         "plan": {"caches": ["warm"], "corners": [[4096, "csr"]], "runs": 3, "seconds": 4, "warm_up": 1.5},
         "data": {"cells": 100, "small_cells": 10, "genes": 5, "files": 1, "bytes": 1000, "non_zeros": 200},
         "titles": {n: n.title() for n in rates},
-        "orders": {n: "rows" for n in rates},
-        "full_pass": {n: True for n in rates},
+        "orders": dict.fromkeys(rates, "rows"),
+        "full_pass": dict.fromkeys(rates, True),
         "versions": {},
         "compared": rows,
         "verified": [],
@@ -209,13 +215,13 @@ def test_the_readme_is_written_between_its_markers(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="peers:begin"):
         report.write(result, tmp_path, tmp_path)
     assert readme.read_text() == "before\n"
-    readme.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+    readme.write_text(f"before\n{report.BEGIN}\nof last week\n{report.END}\nafter\n")
     for _ in range(2):  # the second time replaces what the first wrote
         assert report.write(result, tmp_path, tmp_path) == 0
         text = readme.read_text()
         assert text.startswith(f"before\n{report.BEGIN}\n")
         assert text.endswith(f"{report.END}\nafter\n")
-        assert "old" not in text and text.count("100,000 cells/s, 400 MB") == 1
+        assert "of last week" not in text and text.count("100,000 cells/s, 400 MB") == 1
     image = tmp_path / report.CHART
     assert image.read_bytes()[:4] == b"\x89PNG"
     assert image.stat().st_size < report.CHART_BYTES

@@ -48,7 +48,9 @@ class Loader:
         from anndata.experimental.pytorch import AnnLoader
         from anndata.experimental.pytorch._annloader import BatchIndexSampler
 
-        warnings.filterwarnings("ignore", category=FutureWarning)  # AnnLoader is deprecated: annbatch follows it
+        warnings.filterwarnings(
+            "ignore", category=FutureWarning
+        )  # AnnLoader is deprecated: annbatch follows it
         warnings.filterwarnings("ignore", category=DeprecationWarning)
         self.dense = output == "dense"
         self.densify = anndata_files.Densifier(reuse and workers == 0)

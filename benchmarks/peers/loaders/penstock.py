@@ -36,8 +36,9 @@ def output_label(output: str, settings: dict[str, Any]) -> str:
 
 
 def imports() -> None:
-    import penstock  # noqa: F401
     import torch  # noqa: F401
+
+    import penstock  # noqa: F401
 
 
 class Loader:

@@ -26,11 +26,15 @@ BEST: dict[tuple[int, str], dict[str, Any]] = {
     (4096, "dense"): {"block": 256, "fetch": 4, "workers": 0, "reuse": True},
 }
 SWEEP: dict[tuple[int, str], list[dict[str, Any]]] = {
-    (64, "csr"): [{"block": b, "fetch": f, "workers": w} for b in (16, 256) for f in (64, 256) for w in (0, 2)],
+    (64, "csr"): [
+        {"block": b, "fetch": f, "workers": w} for b in (16, 256) for f in (64, 256) for w in (0, 2)
+    ],
     (4096, "csr"): [{"block": b, "fetch": 4, "workers": w} for b in (64, 256, 1024) for w in (0, 2)],
     (64, "dense"): [{"block": b, "fetch": 256, "workers": 0, "reuse": True} for b in (16, 256)]
     + [{"block": 256, "fetch": 256, "workers": w} for w in (0, 2)],
-    (4096, "dense"): [{"block": 256, "fetch": f, "workers": 0, "reuse": r} for f in (2, 4) for r in (True, False)],
+    (4096, "dense"): [
+        {"block": 256, "fetch": f, "workers": 0, "reuse": r} for f in (2, 4) for r in (True, False)
+    ],
 }
 
 output_label = anndata_files.label
