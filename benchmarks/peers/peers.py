@@ -45,7 +45,7 @@ import truth  # noqa: E402
 import make_demo_data  # noqa: E402
 
 STEPS_MS = (5, 20, 50)
-SAMPLE_SECONDS = 0.12  # between two looks at the memory
+SAMPLE_SECONDS = 0.1  # between two looks at the memory
 BATCHES = (64, 4096)
 OUTPUTS = ("csr", "dense")
 
@@ -59,8 +59,8 @@ class Plan:
     genes: int = 62_710
     files: int = 4
     runs: int = 3
-    warm_up: float = 1.5
-    seconds: float = 4.0
+    warm_up: float = 1.0
+    seconds: float = 3.0
     patience: float = 6.0  # beyond `seconds`, to reach the end of what was read at once
     timeout: float = 240.0
     corners: tuple[tuple[int, str], ...] = tuple((b, o) for b in BATCHES for o in OUTPUTS)
@@ -479,8 +479,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--cache", choices=["warm", "cold"], help="only this state of the page cache")
     parser.add_argument("--cells", type=int, help="cells of the data set (default: 200,000)")
     parser.add_argument("--runs", type=int, help="runs per corner (default: 3)")
-    parser.add_argument("--seconds", type=float, help="counted time of a run (default: 4)")
-    parser.add_argument("--warm-up", type=float, help="time before it (default: 1.5)")
+    parser.add_argument("--seconds", type=float, help="counted time of a run (default: 3)")
+    parser.add_argument("--warm-up", type=float, help="time before it (default: 1)")
     parser.add_argument("--prepare", action="store_true", help="environments, data and truth, then stop")
     parser.add_argument("--report", action="store_true", help="table and chart of the last run again")
     parser.add_argument("--update-readme", action="store_true", help="write them into README.md as well")
@@ -518,6 +518,7 @@ def parse() -> argparse.Namespace:
 
 def main() -> int:
     args = parse()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by exception: the measured processes end, too
     output: Path = args.output
     if args.quick and output == ROOT / "bench-output" / "peers":
         output = output.with_name("peers-quick")

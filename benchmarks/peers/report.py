@@ -200,6 +200,9 @@ def notes(result: dict[str, Any]) -> Iterator[str]:
                 f"{', '.join(slow)}: contents verified on {small:,} cells of the same generator only (a full pass "
                 "takes minutes); the others in one pass over everything, and every corner's settings on the small set."
             )
+    rates = [run["pss_samples_per_second"] for row in result["compared"] for run in row["runs"]]
+    if rates:
+        yield f"Memory was sampled {min(rates):.1f} to {max(rates):.1f} times a second."
     if result["steps"]:
         yield "Wait per step: mean wait for a batch, in ms, with a sleep as the model; one run, whole reads."
 

@@ -170,6 +170,7 @@ def made_up(rates: dict[str, float | None]) -> dict[str, Any]:
             for factor in (0.9, 1.0, 1.1):
                 run = {"cells_per_second": rate * factor, "cpu_seconds_per_million": 20.0}
                 run.update(first_batch_seconds=0.5, entropy=ideal)
+                run["pss_samples_per_second"] = 8.0
                 run["peak_pss"] = 4e8 if name == "penstock" else 2e9
                 row["runs"].append(run)
         rows.append(row)
