@@ -300,9 +300,10 @@ def chart(result: dict[str, Any], path: Path) -> bool:
     axes.set_xlabel("peak memory of the process tree (PSS, Python and torch included)", fontsize=10.5)
     axes.set_ylabel("cells per second", fontsize=10.5)
     axes.set_title(
-        f"Shuffled batches from gzip .h5ad, {result['machine']['cores']} cores, warm cache: up and left is better",
+        f"Batches from gzip .h5ad, {result['machine']['cores']} cores, warm cache: up and left is better",
         fontsize=11.5,
         loc="left",
+        pad=24,
     )
     drawn = {(r["output"], r["batch"]) for r in rows}
     handles = [
@@ -310,7 +311,9 @@ def chart(result: dict[str, Any], path: Path) -> bool:
         for (o, b), mark in CORNER_MARKS.items()
         if (o, b) in drawn
     ]
-    axes.legend(handles=handles, fontsize=9.5, frameon=False, loc="lower right", ncols=2)
+    axes.legend(
+        handles=handles, fontsize=9.5, frameon=False, loc="lower left", bbox_to_anchor=(-0.02, 0.99), ncols=4
+    )
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
