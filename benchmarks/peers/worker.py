@@ -71,8 +71,11 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
     ]:  # counts from the request of the first batch, and one epoch at most: the second would be warm
         began = requested
     else:
-        while not (source.at_boundary() and time.perf_counter() - requested >= task["warm_up"]):
-            if time.perf_counter() - requested > task["warm_up"] + task["patience"]:
+        warming = (
+            time.perf_counter()
+        )  # after the first batch: what was read ahead of it must be used up before we count
+        while not (source.at_boundary() and time.perf_counter() - warming >= task["warm_up"]):
+            if time.perf_counter() - warming > task["warm_up"] + task["patience"]:
                 break
             source.next()
         rows = batches = 0
