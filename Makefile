@@ -17,7 +17,7 @@ DATA ?=
 LABEL ?=
 ARGS ?=
 
-.PHONY: help setup setup-test build package demo test check bench lint format clean \
+.PHONY: help setup setup-test build package demo test check bench peers test-peers lint format clean \
         build-release build-asan build-tsan test-cpp test-python test-asan test-tsan distclean
 
 help: ## This text
@@ -35,13 +35,16 @@ demo: package ## Train on a Tahoe-shaped set, or on yours: DATA="a.h5ad b.h5ad" 
 	@$(PY) examples/demo.py $(if $(DATA),--data $(DATA)) $(if $(LABEL),--label '$(LABEL)') $(ARGS)
 
 test: setup-test ## Everything: lint, C++ and Python tests, sanitizers (< 25 minutes on 2 cores)
-	@tools/run_steps.sh lint test-cpp test-python test-asan test-tsan
+	@tools/run_steps.sh lint test-cpp test-python test-peers test-asan test-tsan
 
 check: setup ## The fast part: lint, C++ and Python tests that are not slow (< 5 minutes)
 	@FAST=1 tools/run_steps.sh lint test-cpp test-python
 
 bench: package build-release ## Measure what the README claims; ARGS="--only csr4096,dense64" or "--quick"
 	@$(PY) benchmarks/bench.py $(ARGS)
+
+peers: package build-release ## Measure Penstock beside other loaders, each in its own environment; ARGS=--quick, --sweep, --resume
+	@$(PY) benchmarks/peers/peers.py $(ARGS)
 
 lint: setup ## Formatting, types, layers: changes nothing
 	@$(CPP_FILES) | xargs -0 -r clang-format --dry-run -Werror
@@ -89,6 +92,9 @@ test-cpp: build-release
 
 test-python: package build-release
 	@$(PY) -m pytest tests/python $(if $(FAST),-m 'not slow')
+
+test-peers: package build-release # the comparison with other loaders still runs; tiny data, judges nothing
+	@$(PY) benchmarks/peers/peers.py --quick
 
 test-asan: build-asan ## C++ tests under the address and undefined-behaviour sanitizers
 	@ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1 \
