@@ -6,6 +6,8 @@ import os
 import sys
 from pathlib import Path
 
+from sphinx.application import Sphinx
+
 import penstock
 
 # The pages of the command run it: the one that is installed beside this Python.
@@ -42,5 +44,14 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(numpy|pandas|scipy|torch|anndata|collections|typing)(\..*)?"),
     (r"py:.*", r"([A-Z]\w*(Error|Warning)|astype|int|str|dict|list|bool|float|tuple)"),
 ]
-# The toctree names pages by pattern that need not be there.
-suppress_warnings = ["toc.empty_glob"]
+
+
+def join_first_line(app: object, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Napoleon reads the first line of a property as "type: text"; ours are sentences, which may have a colon."""
+    types = [i for i, line in enumerate(lines) if line.startswith(":type: ")]
+    if what == "property" and types:
+        lines[0] = f"{lines.pop(types[0]).removeprefix(':type: ')}: {lines[0]}"
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("autodoc-process-docstring", join_first_line, priority=600)  # after napoleon
