@@ -46,7 +46,9 @@ nitpick_ignore_regex = [
 ]
 
 
-def join_first_line(app: object, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+def join_first_line(
+    app: object, what: str, name: str, obj: object, options: object, lines: list[str]
+) -> None:
     """Napoleon reads the first line of a property as "type: text"; ours are sentences, which may have a colon."""
     types = [i for i, line in enumerate(lines) if line.startswith(":type: ")]
     if what == "property" and types:

@@ -18,7 +18,7 @@ import numpy as np
 import penstock
 
 matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib import pyplot as plt
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
@@ -132,9 +132,13 @@ def draw_costs(path: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--cells", type=int, default=200_000, help="(default: %(default)s)")
-    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "images", help="(default: docs/images)")
+    parser.add_argument(
+        "--output", type=Path, default=ROOT / "docs" / "images", help="(default: docs/images)"
+    )
     args = parser.parse_args()
     spec = make_demo_data.Spec(cells=args.cells)
     ds = penstock.open([str(f) for f in make_demo_data.make(spec, make_demo_data.default_dir(spec))])

@@ -106,7 +106,10 @@ class Kinds:
         self._spec, self._file = spec, file
         self._weights = line_weights(spec)
         self._cdfs = None if spec.drug_effect else cumulative(self._weights)
-        self._drug, self._effect = 0, np.ones(spec.genes)  # of the drug asked for last; the control does nothing
+        self._drug, self._effect = (
+            0,
+            np.ones(spec.genes),
+        )  # of the drug asked for last; the control does nothing
 
     def of(self, lines: np.ndarray, drugs: np.ndarray) -> np.ndarray:
         """The kind of each cell, ascending by drug."""
@@ -282,7 +285,10 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, default=Spec.seed)
     parser.add_argument(
-        "--drug-effect", type=float, default=Spec.drug_effect, help="sd of each drug's perturbation (default: none)"
+        "--drug-effect",
+        type=float,
+        default=Spec.drug_effect,
+        help="sd of each drug's perturbation (default: none)",
     )
     parser.add_argument(
         "--out", type=Path, help="directory (default: tahoe-CELLS in $PENSTOCK_DATA or data/)"

@@ -4,7 +4,7 @@
     python benchmarks/regress/run.py                     against the merge base with main (or the last commit)
     python benchmarks/regress/run.py --base HEAD~3       against another commit
     python benchmarks/regress/run.py --only engine-csr4096,open
-    python benchmarks/regress/run.py --aa                what `make build` made, against itself: the noise of this machine
+    python benchmarks/regress/run.py --aa                what is built, against itself: the noise of this machine
     python benchmarks/regress/run.py --quick             little data: does it work? The verdicts mean nothing
 
 Base and change are built alike, each into a folder of its own under build/regress (no network needed), and measured
@@ -32,6 +32,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "tools")]
 import decide  # noqa: E402
+
 import make_demo_data  # noqa: E402
 
 WORK = ROOT / "build" / "regress"
@@ -244,7 +245,9 @@ def compare(name: str, measure: Measure, base: Side, change: Side, rule: decide.
             row.decision = decision
             return row
         if row.ratios:
-            say(f"{name}: {decision.ratio:.3f} after {len(row.ratios)} pairs; {decision.more} more to be sure")
+            say(
+                f"{name}: {decision.ratio:.3f} after {len(row.ratios)} pairs; {decision.more} more to be sure"
+            )
         for _ in range(decision.more):
             if len(row.base) % 2:
                 change_cost, base_cost = measure(change), measure(base)
@@ -266,7 +269,9 @@ def compare_all(chosen: dict[str, Measure], base: Side, change: Side) -> list[Ro
         row = compare(name, measure, base, change, rule)
         rows.append(row)
         assert row.decision is not None
-        say(f"{number}/{len(chosen)} {name}: {row.decision.ratio:.3f} of {len(row.base)} pairs, {row.verdict}")
+        say(
+            f"{number}/{len(chosen)} {name}: {row.decision.ratio:.3f} of {len(row.base)} pairs, {row.verdict}"
+        )
     return rows
 
 
@@ -285,7 +290,9 @@ def table(rows: list[Row]) -> str:
             continue
         between = f"{d.interval.low:.3f}..{d.interval.high:.3f} ({100 * d.interval.level:.4g} %)"
         pairs = str(d.pairs) if d.pairs == len(row.base) else f"{d.pairs} of {len(row.base)}"
-        lines.append((row.name, cost(row.base), cost(row.change), f"{d.ratio:.3f}", between, pairs, row.verdict))
+        lines.append(
+            (row.name, cost(row.base), cost(row.change), f"{d.ratio:.3f}", between, pairs, row.verdict)
+        )
     widths = [max(len(line[i]) for line in lines) for i in range(7)]
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(x, widths, strict=True)).rstrip() for x in lines)
 
@@ -323,7 +330,9 @@ def report(rows: list[Row], sides: tuple[Side, Side], quick: bool) -> dict[str, 
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--base", help="a commit (default: where this branch left main, or the last commit)")
     parser.add_argument("--aa", action="store_true", help="what is built against itself")
     parser.add_argument("--only", help="names of benchmarks, by commas")
