@@ -196,16 +196,17 @@ def spread(values: list[float], digits: int) -> str:
 
 def table(summary: dict[str, Any]) -> str:
     lines = [
-        "| order | drugs in a batch, bits | drug: macro-F1 | loss | at its own best rate "
-        "| cell line: macro-F1 | loss | at its own best rate |",
-        "|---|---|---|---|---|---|---|---|",
+        "| order | drugs in a batch, bits | drug: macro-F1 | loss | drug, at the order's own best rate "
+        "| cell line: macro-F1 | loss |",
+        "|---|---|---|---|---|---|---|",
     ]
     for row in summary["rows"]:
         cells = [row["order"], f"{row['drug_bits']:.2f}"]
         for label in reversed(LABELS):
             same, own = row["labels"][label]["same"], row["labels"][label]["own"]
             cells += [spread(same["f1"], 3), spread(same["loss"], 2)]
-            cells.append(f"{mean(own['f1']):.3f}, loss {mean(own['loss']):.2f} (rate {own['rate']:g})")
+            if label == "drug":
+                cells.append(f"{mean(own['f1']):.3f}, loss {mean(own['loss']):.2f} (rate {own['rate']:g})")
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -233,9 +234,10 @@ def draw(summary: dict[str, Any], path: Path, title: str) -> None:
                     axis.fill_between(range(len(names)), low, high, color=color, alpha=0.25, linewidth=0)
         axis.set_xticks(range(len(names)), names, fontsize=8)
         axis.set_title(what, fontsize=10)
-        axis.set_ylim(bottom=0)
         axis.grid(alpha=0.3)
-    axes[0].legend(fontsize=8, loc="lower right")
+    axes[0].set_ylim(bottom=0)
+    axes[1].set_yscale("log")
+    axes[0].legend(fontsize=8, loc="center left")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     plt.close(figure)
