@@ -109,8 +109,8 @@ def build(name: str, source: Path, out: Path) -> Side:
         "CCACHE_BASEDIR": str(source),
         "CMAKE_BUILD_PARALLEL_LEVEL": jobs,
     }
-    core = out / "core"
-    call("cmake", "-S", source, "-B", core, "-G", "Ninja", "-DCMAKE_BUILD_TYPE=RelWithDebInfo", env=env)
+    core = source / "build" / "regress-core"  # as deep as build/release: ccache knows most objects
+    call("cmake", "--preset", "release", "-B", core, env=env, cwd=source)
     call("cmake", "--build", core, "--target", "engine_bench", "-j", jobs, env=env)
     site = out / "site"
     shutil.rmtree(site, ignore_errors=True)
