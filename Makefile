@@ -17,7 +17,7 @@ DATA ?=
 LABEL ?=
 ARGS ?=
 
-.PHONY: help setup setup-test build package demo test check bench peers test-peers lint format clean \
+.PHONY: help setup setup-test build package demo test check bench peers test-peers learning regress docs lint format clean \
         build-release build-asan build-tsan test-cpp test-python test-asan test-tsan distclean
 
 help: ## This text
@@ -35,7 +35,7 @@ demo: package ## Train on a Tahoe-shaped set, or on yours: DATA="a.h5ad b.h5ad" 
 	@$(PY) examples/demo.py $(if $(DATA),--data $(DATA)) $(if $(LABEL),--label '$(LABEL)') $(ARGS)
 
 test: setup-test ## Everything: lint, C++ and Python tests, sanitizers (< 25 minutes on 2 cores)
-	@tools/run_steps.sh lint test-cpp test-python test-peers test-asan test-tsan
+	@tools/run_steps.sh lint docs test-cpp test-python test-peers test-asan test-tsan
 
 check: setup ## The fast part: lint, C++ and Python tests that are not slow (< 5 minutes)
 	@FAST=1 tools/run_steps.sh lint test-cpp test-python
@@ -45,6 +45,16 @@ bench: package build-release ## Measure what the README claims; ARGS="--only csr
 
 peers: package build-release ## Measure Penstock beside other loaders, each in its own environment; ARGS=--quick, --sweep, --resume
 	@$(PY) benchmarks/peers/peers.py $(ARGS)
+
+learning: package ## Linear probes by order of the rows: does shuffling in blocks cost learning? (10 minutes)
+	@$(PY) benchmarks/learning/run.py $(ARGS)
+
+regress: package build-release ## Is the working tree slower than a commit? Fails only when sure; ARGS="--base HEAD~3"
+	@$(PY) benchmarks/regress/run.py $(ARGS)
+
+docs: package ## The pages of docs/ as HTML, in build/docs; warnings are errors
+	@$(PY) -m sphinx -b html -W --keep-going -n -q docs build/docs
+	@echo 'the pages: build/docs/index.html'
 
 lint: setup ## Formatting, types, layers: changes nothing
 	@$(CPP_FILES) | xargs -0 -r clang-format --dry-run -Werror

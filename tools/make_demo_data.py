@@ -9,6 +9,9 @@ x 0.02 beyond rank 38,000), 50 cell lines that each perturb it lognormally (sd 0
 per cell (median 1,800, sd 0.45) and log-series counts per draw (theta 0.35): ~1,400 non-zeros a cell. X is CSR
 with float32 values and int32 indices.
 
+Drugs only label the cells, unless --drug-effect SD gives each drug but the control a lognormal perturbation of its
+own: benchmarks/learning trains on such a set.
+
 The same arguments give the same cells. A file appears under its name only when it is whole, and manifest.json
 only when all files are: a second run finds it and does nothing.
 """
@@ -44,7 +47,12 @@ class Spec:
     files: int = 4
     genes: int = 62_710
     seed: int = 0
+    drug_effect: float = 0.0  # sd of each drug's lognormal perturbation of the genes
     format: int = FORMAT
+
+    def content(self) -> dict[str, Any]:
+        """What the manifest says the files hold; without drug_effect the same as before there was one."""
+        return {k: v for k, v in asdict(self).items() if k != "drug_effect" or v}
 
     def cells_of(self, file: int) -> int:
         return self.cells // self.files + (file < self.cells % self.files)
@@ -59,6 +67,8 @@ def default_dir(spec: Spec) -> Path:
     name = f"tahoe-{spec.cells}"
     if spec != Spec(cells=spec.cells):
         name += f"-{spec.files}files-{spec.genes}genes-seed{spec.seed}"
+    if spec.drug_effect:
+        name += f"-drug{spec.drug_effect:g}"
     return default_root() / name
 
 
@@ -68,34 +78,65 @@ def complete(directory: Path, spec: Spec) -> list[Path] | None:
         manifest = json.loads((directory / "manifest.json").read_text())
         files = [directory / f["name"] for f in manifest["files"]]
         sizes = [f["bytes"] for f in manifest["files"]]
-        whole = manifest["spec"] == asdict(spec) and [f.stat().st_size for f in files] == sizes
+        whole = manifest["spec"] == spec.content() and [f.stat().st_size for f in files] == sizes
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return files if whole else None
 
 
-def line_cdfs(spec: Spec) -> np.ndarray:
-    """Cumulative gene probabilities of each cell line, lines x genes."""
+def line_weights(spec: Spec) -> np.ndarray:
+    """How often each cell line draws each gene, lines x genes, in no unit."""
     rng = np.random.default_rng([spec.seed, 1])
     rank = rng.permutation(spec.genes).astype(np.float64)  # gene -> popularity rank
     popularity = (rank + 300.0) ** -1.35
     popularity[rank >= 38_000] *= 0.02
-    weights = popularity * rng.lognormal(sigma=0.7, size=(N_LINES, spec.genes))
-    cdf = np.cumsum(weights, axis=1)
-    return cdf / cdf[:, -1:]
+    return popularity * rng.lognormal(sigma=0.7, size=(N_LINES, spec.genes))
 
 
-def sample_cells(rng: np.random.Generator, cdfs: np.ndarray, lines: np.ndarray) -> tuple[Any, Any, Any]:
-    """(non-zeros per cell, genes, counts) of cells with the given lines; genes ascend within a cell."""
-    n = len(lines)
+def cumulative(weights: np.ndarray) -> np.ndarray:
+    """Cumulative probabilities along the last axis."""
+    cdf = np.cumsum(weights, axis=-1)
+    return cdf / cdf[..., -1:]
+
+
+class Kinds:
+    """The gene probabilities of each kind of cell: a line, or a line under a drug when drugs have an effect."""
+
+    def __init__(self, spec: Spec, file: int) -> None:
+        self._spec, self._file = spec, file
+        self._weights = line_weights(spec)
+        self._cdfs = None if spec.drug_effect else cumulative(self._weights)
+        self._drug, self._effect = (
+            0,
+            np.ones(spec.genes),
+        )  # of the drug asked for last; the control does nothing
+
+    def of(self, lines: np.ndarray, drugs: np.ndarray) -> np.ndarray:
+        """The kind of each cell, ascending by drug."""
+        return lines if self._cdfs is not None else drugs * N_LINES + lines
+
+    def cdf(self, kind: int) -> np.ndarray:
+        if self._cdfs is not None:
+            return self._cdfs[kind]
+        drug, line = divmod(int(kind), N_LINES)
+        if drug != self._drug:
+            rng = np.random.default_rng([self._spec.seed, 3, self._file * DRUGS_PER_PLATE + drug])
+            effect = rng.lognormal(sigma=self._spec.drug_effect, size=self._spec.genes)
+            self._drug, self._effect = drug, effect if drug else np.ones(self._spec.genes)
+        return cumulative(self._weights[line] * self._effect)
+
+
+def sample_cells(rng: np.random.Generator, kinds: Kinds, of_cell: np.ndarray) -> tuple[Any, Any, Any]:
+    """(non-zeros per cell, genes, counts) of cells of the given kinds; genes ascend within a cell."""
+    n = len(of_cell)
     draws = np.maximum(1, np.rint(rng.lognormal(np.log(1800.0), 0.45, size=n))).astype(np.int64)
-    # Line by line, so that each search stays in one 500 KB table. key = cell << 16 | gene: genes <= 65,536.
+    # Kind by kind, so that each search stays in one 500 KB table. key = cell << 16 | gene: genes <= 65,536.
     keys = np.empty(draws.sum(), np.uint32)
     at = 0
-    for line in np.unique(lines):
-        cells = np.flatnonzero(lines == line)
+    for kind in np.unique(of_cell):
+        cells = np.flatnonzero(of_cell == kind)
         cell = np.repeat(cells.astype(np.uint32), draws[cells])
-        gene = np.searchsorted(cdfs[line], rng.random(len(cell)), side="right")
+        gene = np.searchsorted(kinds.cdf(kind), rng.random(len(cell)), side="right")
         keys[at : at + len(cell)] = (cell << np.uint32(16)) | gene.astype(np.uint32)
         at += len(cell)
     keys.sort()
@@ -114,15 +155,16 @@ def make_file(spec: Spec, file: int, directory: Path) -> dict[str, Any]:
     import scipy.sparse as sp
 
     rng = np.random.default_rng([spec.seed, 2, file])
-    cdfs = line_cdfs(spec)
+    kinds = Kinds(spec, file)
     n = spec.cells_of(file)
     plate = f"plate{file + 1}"
     lines = rng.integers(0, N_LINES, size=n)
     drug = np.sort(rng.integers(0, DRUGS_PER_PLATE, size=n))  # sorted by drug, as the real plates are
+    of_cell = kinds.of(lines, drug)
 
     per_cell, indices, counts = [], [], []
     for first in range(0, n, CHUNK_CELLS):
-        a, b, c = sample_cells(rng, cdfs, lines[first : first + CHUNK_CELLS])
+        a, b, c = sample_cells(rng, kinds, of_cell[first : first + CHUNK_CELLS])
         per_cell.append(a)
         indices.append(b)
         counts.append(c)
@@ -178,6 +220,8 @@ def make(spec: Spec, directory: Path, jobs: int = 0, quiet: bool = False) -> lis
     """Makes the data set unless it is there; returns its files in order."""
     if not 1 <= spec.genes <= 65_536:
         raise ValueError(f"genes={spec.genes}: 1 to 65,536")
+    if not 0 <= spec.drug_effect <= 3:
+        raise ValueError(f"drug_effect={spec.drug_effect}: 0 to 3")
     if not 1 <= spec.files <= max(1, spec.cells):
         raise ValueError(f"files={spec.files}: 1 to the number of cells")
     files = complete(directory, spec)
@@ -216,7 +260,7 @@ def make(spec: Spec, directory: Path, jobs: int = 0, quiet: bool = False) -> lis
             entries = [t.result() for t in tasks]
             bar.update(spec.cells - bar.n)
     partial = directory / ".manifest.partial"
-    partial.write_text(json.dumps({"spec": asdict(spec), "files": entries}, indent=1) + "\n")
+    partial.write_text(json.dumps({"spec": spec.content(), "files": entries}, indent=1) + "\n")
     os.replace(partial, directory / "manifest.json")
     if not quiet:
         nnz = sum(e["nnz"] for e in entries)
@@ -241,11 +285,17 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, default=Spec.seed)
     parser.add_argument(
+        "--drug-effect",
+        type=float,
+        default=Spec.drug_effect,
+        help="sd of each drug's perturbation (default: none)",
+    )
+    parser.add_argument(
         "--out", type=Path, help="directory (default: tahoe-CELLS in $PENSTOCK_DATA or data/)"
     )
     parser.add_argument("--jobs", type=int, default=0, help="processes (default: the cores there are)")
     args = parser.parse_args()
-    spec = Spec(args.cells, args.files, args.genes, args.seed)
+    spec = Spec(args.cells, args.files, args.genes, args.seed, args.drug_effect)
     try:
         files = make(spec, args.out or default_dir(spec), args.jobs)
     except ValueError as error:

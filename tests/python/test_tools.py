@@ -139,3 +139,36 @@ def test_benchmarks_run(tmp_path: Path) -> None:
     report = json.loads((output / "bench.json").read_text())
     assert report["errors"] == {}, out
     assert {f["case"] for f in report["figures"]} == set(cases)
+
+
+def test_drugs_have_an_effect_when_asked(made: list[Path], tmp_path: Path) -> None:
+    spec = make_demo_data.Spec(cells=600, files=2, genes=500, seed=3, drug_effect=1.0)
+    assert spec.content()["drug_effect"] == 1.0 and "drug1" in make_demo_data.default_dir(spec).name
+    x = anndata.read_h5ad(make_demo_data.make(spec, tmp_path, jobs=1, quiet=True)[1])
+    assert (np.diff(x.obs["drug"].cat.codes) >= 0).all()
+    # Cells of one drug are more alike than cells of two, whatever their lines.
+    counts = np.log1p(x.X.toarray())
+    alike = np.corrcoef(counts - counts.mean(0))
+    drugs = np.asarray(x.obs["drug"].cat.codes)
+    same = drugs[:, None] == drugs[None, :]
+    assert alike[same & ~np.eye(len(drugs), dtype=bool)].mean() > alike[~same].mean() + 0.1
+    # Without one the manifest says what it said before there was the option.
+    assert "drug_effect" not in json.loads((made[0].parent / "manifest.json").read_text())["spec"]
+    with pytest.raises(ValueError, match="drug_effect"):
+        make_demo_data.make(make_demo_data.Spec(drug_effect=-1), tmp_path)
+
+
+@pytest.mark.slow
+def test_learning_benchmark_runs(tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    script = ROOT / "benchmarks" / "learning" / "run.py"
+    out = run(sys.executable, script, "--quick", "--output", output, data=tmp_path)
+    report = json.loads((output / "learning.json").read_text())
+    orders = [row["order"] for row in report["rows"]]
+    assert orders == ["file order", "B = 1", "B = 16", "B = 64", "B = 256", "full shuffle"]
+    assert len({row["steps"] for row in report["rows"]}) == 1
+    bits = [row["drug_bits"] for row in report["rows"]]
+    assert bits[0] < bits[2] < bits[-1]  # more blocks in the window, more drugs in a batch
+    assert all(0 <= r["test_f1"] <= 1 and r["test_loss"] > 0 for r in report["results"])
+    assert (output / "learning.md").read_text() in out
+    assert 10_000 < (output / "learning.png").stat().st_size < 150_000
