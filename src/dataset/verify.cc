@@ -88,9 +88,10 @@ class Verifier {
     counts_.bytes += at;
     const Fetched found(list.requests(), fetched.data());
     // Chunks are decoded whole, the padding of the last one too: a checksum covers all of it.
-    PENSTOCK_RETURN_IF_ERROR(array.is_chunked() ? array.decode_chunk(number, found, out, scratch, codec_, nullptr)
-                                                : array.decode_range(first, n, found, scratch, codec_,
-                                                                     out.first(n * array.dtype().size)));
+    PENSTOCK_RETURN_IF_ERROR(
+        array.is_chunked()
+            ? array.decode_chunk(number, found, out, scratch, codec_, nullptr)
+            : array.decode_range(first, n, found, scratch, codec_, out.first(n * array.dtype().size)));
     if (task.limit == 0) return {};
     numbers_.resize(n);
     anndata::to_int64(array.dtype().number, out.data(), numbers_);

@@ -188,8 +188,9 @@ Status Array::decode_chunk(std::uint64_t number, const Fetched& fetched, std::sp
       if (result.kind != DecodeResult::Kind::short_output) return chunk_error(number, at, result.describe());
     }
     *head_too_short = true;
-    return Status::internal(fmt::format("{} chunk {} at byte 0x{:x}: {} of {} bytes were read, more are needed",
-                                        where(), number, at.offset, stored.size(), at.stored));
+    return Status::internal(
+        fmt::format("{} chunk {} at byte 0x{:x}: {} of {} bytes were read, more are needed", where(), number,
+                    at.offset, stored.size(), at.stored));
   }
   PENSTOCK_RETURN_IF_ERROR(find_chunk(number, at, fetched, stored));
   if (out.size() == chunk_bytes()) return decode_whole(number, at, stored, out, step, codec);

@@ -270,7 +270,7 @@ def test_heads_that_compress_badly(tmp_path, memory, selected):
     seen = []
     for batch in loader:
         index = np.array(batch.index)
-        assert (batch.X != x[index]).nnz == 0
+        assert (x[index] != batch.X).nnz == 0
         seen.append(index)
     np.testing.assert_array_equal(np.sort(np.concatenate(seen)), rows)
     assert loader.stats()["heads_too_short"] > 0
