@@ -541,7 +541,8 @@ class Loader(_Base):
         dict
             ``batches``, ``rows``, ``entries`` (non-zeros) delivered; ``rows_decoded``, ``blocks_decoded``,
             ``bytes_read``, ``reads``, ``bytes_decoded``; ``rows_deferred``,
-            ``heads_too_short`` (blocks whose last chunks were read twice), ``values_rounded``, ``rows_sorted``, ``labels_missing``; times in seconds summed over threads: ``read_seconds``,
+            ``heads_too_short`` (blocks whose last chunks were read twice), ``values_rounded``,
+            ``rows_sorted``, ``labels_missing``; times in seconds summed over threads: ``read_seconds``,
             ``decode_seconds``, ``assemble_seconds``, ``worker_idle_seconds``,
             ``consumer_wait_seconds``, ``consumer_busy_seconds``, ``elapsed_seconds``; ``slots_held``, the
             batches you hold; ``memory``, see `MemoryBudget.usage`; ``who_waited``, in words.
