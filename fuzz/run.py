@@ -3,6 +3,7 @@
 
     fuzz/run.py [--seconds N] [--jobs N] [TARGET ...]    explores, N seconds a target, on a corpus that is kept
     fuzz/run.py --fixed                                  the short run of `make test`: same inputs every time
+    fuzz/run.py --keep FILE NAME TARGET                  stores a find in fuzz/regressions, with what is said of it
 
 Seeds are made anew by make_seeds.py. The corpus is in build/fuzz/corpus, finds are in build/fuzz/finds; README.md
 says what to do with one. Exit status 1 when there are finds.
@@ -119,6 +120,24 @@ def fixed(target: str) -> Tally:
     return tally
 
 
+def keep(find: Path, name: str, target: str) -> int:
+    """Stores an input and its message as a regression; not while it still ends the process."""
+    environment = {**os.environ, **ENVIRONMENT, "PENSTOCK_FUZZ_SAY": "1"}
+    command = [BUILD / "fuzz" / f"fuzz_{target}", *LIMITS, find]
+    said = subprocess.run(command, env=environment, capture_output=True)
+    if said.returncode != 0:
+        print(said.stderr.decode(errors="replace")[-3000:], file=sys.stderr)
+        print(f"{find} is still a find: mend it first", file=sys.stderr)
+        return 1
+    folder = ROOT / "fuzz" / "regressions" / target
+    folder.mkdir(parents=True, exist_ok=True)
+    if find.resolve() != (folder / name).resolve():
+        shutil.copyfile(find, folder / name)
+    (folder / f"{name}.txt").write_bytes(said.stdout)
+    print(f"{(folder / name).relative_to(ROOT)} ({find.stat().st_size:,} bytes): {said.stdout.decode(errors='replace')}")
+    return 0
+
+
 def report(tally: Tally) -> None:
     rate = tally.executions / tally.seconds if tally.seconds else 0
     state = f"{len(tally.finds)} finds" if tally.finds else "FAILED" if tally.failure else "no finds"
@@ -135,15 +154,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(TARGETS))
     parser.add_argument("--fixed", action="store_true", help="the short run of `make test`")
+    parser.add_argument("--keep", nargs=2, metavar=("FILE", "NAME"), help="store a find as a regression")
     parser.add_argument("--seconds", type=int, default=180, help="a target (default 180)")
     parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="targets at a time")
     options = parser.parse_args()
     targets = options.targets or list(TARGETS)
+    if options.keep and len(targets) != 1:
+        parser.error("--keep needs one target")
     for target in targets:
         if target not in TARGETS:
             parser.error(f"no target {target!r}; there are: {', '.join(TARGETS)}")
         if not (BUILD / "fuzz" / f"fuzz_{target}").exists():
             parser.error(f"fuzz_{target} is not built: make build-fuzz")
+    if options.keep:
+        return keep(Path(options.keep[0]), options.keep[1], targets[0])
     shutil.rmtree(BUILD / "seeds", ignore_errors=True)
     subprocess.run([sys.executable, ROOT / "fuzz" / "make_seeds.py", BUILD / "seeds"], check=True)
     if not options.fixed:
