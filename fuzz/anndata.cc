@@ -57,8 +57,10 @@ class Sink final : public RowSink {
 
   Status csr(const CsrTile& tile) override {
     const SourceTraits& traits = source_.traits();
-    require(tile.offsets.size() == tile.rows.size() + 1 && tile.rows.size() > 0, "a tile without its offsets");
-    require(tile.value_type == traits.value_type && tile.index_type == traits.index_type, "a tile of other types");
+    require(tile.offsets.size() == tile.rows.size() + 1 && tile.rows.size() > 0,
+            "a tile without its offsets");
+    require(tile.value_type == traits.value_type && tile.index_type == traits.index_type,
+            "a tile of other types");
     const std::size_t item = numeric_size(tile.value_type), id = numeric_size(tile.index_type);
     for (std::size_t r = 0; r < tile.rows.size(); ++r) {
       require(next_ < expected_.size() && expected_[next_] == tile.rows.first + r, "a row out of order");
@@ -91,7 +93,8 @@ class Sink final : public RowSink {
     std::uint32_t last = 0;
     for (std::uint32_t i = 0; i < row.n; ++i) {
       std::uint32_t column = 0;
-      std::memcpy(&column, row.ids + i * loader::RowEncoder::id_bytes(n_cols), loader::RowEncoder::id_bytes(n_cols));
+      std::memcpy(&column, row.ids + i * loader::RowEncoder::id_bytes(n_cols),
+                  loader::RowEncoder::id_bytes(n_cols));
       require(column < n_cols && (i == 0 || column > last), "an encoded row is not sorted or out of range");
       last = column;
     }
@@ -117,7 +120,8 @@ std::unique_ptr<Aligned> fetch(const RequestList& list, Status& status) {
 }
 
 // Some blocks of rows, read as the loader does. Rows that were read before must be the same again.
-void read_blocks(const RowSource& source, std::uint64_t seed, std::map<RowIndex, Sink::Row>& known, Outcome& outcome) {
+void read_blocks(const RowSource& source, std::uint64_t seed, std::map<RowIndex, Sink::Row>& known,
+                 Outcome& outcome) {
   std::mt19937_64 random(seed);
   const RowIndex n_rows = source.traits().n_rows;
   CodecContext codec;
@@ -147,12 +151,14 @@ void read_blocks(const RowSource& source, std::uint64_t seed, std::map<RowIndex,
     const Aligned scratch(scratch_bytes);
     Scratch room{scratch.bytes(), &codec};
     Sink sink(source, wanted);
-    const Status decoded = source.decode(wanted, Fetched(list.requests(), fetched->bytes().data()), room, sink);
+    const Status decoded =
+        source.decode(wanted, Fetched(list.requests(), fetched->bytes().data()), room, sink);
     outcome.take(sink.encoded);
     if (outcome.take(decoded)) require(sink.complete(), "rows are missing");
     for (const auto& [row, content] : sink.rows) {
       const auto [before, fresh] = known.emplace(row, content);
-      require(fresh || before->second == content, fmt::format("row {} differs from when it was read before", row));
+      require(fresh || before->second == content,
+              fmt::format("row {} differs from when it was read before", row));
     }
   }
 }
@@ -184,9 +190,11 @@ void read_label(const Dataset& dataset, const std::string& name, std::mt19937_64
     for (RowIndex row = 0; row < rows.size(); ++row) {
       std::int32_t code = 0;
       std::memcpy(&code, out.bytes().data() + row * sizeof(code), sizeof(code));
-      require(code >= -1 && static_cast<std::size_t>(code + 1) < codes.size(), "a code outside of its categories");
+      require(code >= -1 && static_cast<std::size_t>(code + 1) < codes.size(),
+              "a code outside of its categories");
       const std::int32_t global = codes[static_cast<std::size_t>(code + 1)];
-      require(global >= -1 && global < static_cast<std::int64_t>(label->categories.size()), "a code of no category");
+      require(global >= -1 && global < static_cast<std::int64_t>(label->categories.size()),
+              "a code of no category");
     }
   }
 }
@@ -197,7 +205,8 @@ void read_tables(const Dataset& dataset, std::mt19937_64& random, Outcome& outco
     if (!outcome.take(column.status())) return;
     require(column->size() == n, column->name + ": a column of another length");
     for (const std::int32_t code : column->codes) {
-      require(code >= -1 && code < static_cast<std::int64_t>(column->categories.size()), "a code of no category");
+      require(code >= -1 && code < static_cast<std::int64_t>(column->categories.size()),
+              "a code of no category");
     }
   };
   std::size_t left = 24;
@@ -244,8 +253,9 @@ std::string anndata(Input input) {
     const auto resident = source.resident(*budget);
     if (outcome.take(resident.status())) read_blocks(**resident, random(), known, outcome);
     read_tables(**dataset, random, outcome);
-    summary = fmt::format("ok: {} x {}, {} entries, {} obs columns", (*dataset)->n_obs(), (*dataset)->n_vars(),
-                          source.traits().lengths.entries, (*dataset)->obs_columns().size());
+    summary =
+        fmt::format("ok: {} x {}, {} entries, {} obs columns", (*dataset)->n_obs(), (*dataset)->n_vars(),
+                    source.traits().lengths.entries, (*dataset)->obs_columns().size());
   }
   return outcome.text(summary);
 }

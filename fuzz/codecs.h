@@ -1,5 +1,5 @@
-// What the codec targets share: a head of parameters before the data, and buffers that end with a guard page, since
-// the sanitizers do not see into the libraries.
+// What the codec targets share: a head of parameters before the data, and buffers that end with a guard page,
+// since the sanitizers do not see into the libraries.
 #pragma once
 
 #include <algorithm>

@@ -24,11 +24,14 @@ std::string deflate(Input input) {
   const StageResult all = inflate_all(stored.span(), whole.span(), codec);
   const StageResult some = inflate_head(stored.span(), first.span(), codec);
   require(all.status != StageStatus::ok || all.written <= size, "more written than there is room");
-  require(some.status != StageStatus::ok || some.written <= first.span().size(), "a head longer than asked for");
+  require(some.status != StageStatus::ok || some.written <= first.span().size(),
+          "a head longer than asked for");
   if (all.status == StageStatus::ok) {
     const std::size_t n = std::min(all.written, first.span().size());
-    require(some.status == StageStatus::ok && some.written == n, "the head of a sound stream: " + stage_text(some));
-    require(std::equal(first.span().begin(), first.span().begin() + static_cast<std::ptrdiff_t>(n), whole.span().begin()),
+    require(some.status == StageStatus::ok && some.written == n,
+            "the head of a sound stream: " + stage_text(some));
+    require(std::equal(first.span().begin(), first.span().begin() + static_cast<std::ptrdiff_t>(n),
+                       whole.span().begin()),
             "the head differs from the whole");
   }
 

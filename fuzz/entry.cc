@@ -1,5 +1,5 @@
-// The entry that libFuzzer calls, for the target that the build names. With PENSTOCK_FUZZ_SAY set it prints what the
-// target has to say, which is the text that lies beside a stored find.
+// The entry that libFuzzer calls, for the target that the build names. With PENSTOCK_FUZZ_SAY set it prints
+// what the target has to say, which is the text that lies beside a stored find.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>

@@ -18,8 +18,10 @@ std::string fletcher32(Input input) {
     first = (first + (high << 8 | low)) % 65535;
     second = (second + first) % 65535;
   }
-  require((sum & 0xffff) % 65535 == first && (sum >> 16) % 65535 == second, "another sum than the definition's");
-  require(internal::fletcher32_swapped(internal::fletcher32_swapped(sum)) == sum, "swapped twice is another sum");
+  require((sum & 0xffff) % 65535 == first && (sum >> 16) % 65535 == second,
+          "another sum than the definition's");
+  require(internal::fletcher32_swapped(internal::fletcher32_swapped(sum)) == sum,
+          "swapped twice is another sum");
   return fmt::format("0x{:08x}\n", sum);
 }
 

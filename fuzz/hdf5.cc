@@ -37,8 +37,8 @@ void check_ranges(const store::Array& array, std::span<const std::byte> whole, s
 }  // namespace
 
 std::string hdf5(Input input) {
-  const auto file = std::make_shared<const testing::MemoryFile>(
-      std::vector<std::byte>(input.begin(), input.end()), kLabel);
+  const auto file =
+      std::make_shared<const testing::MemoryFile>(std::vector<std::byte>(input.begin(), input.end()), kLabel);
   const auto budget = MemoryBudget::create(kBudget);
   store::OpenLimits limits{.index_budget = budget};
   limits.opener = [&](const std::string&) { return Result<std::shared_ptr<const File>>(file); };

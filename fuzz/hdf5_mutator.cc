@@ -1,6 +1,7 @@
-// How HDF5 files are mutated: in place, since a byte that is inserted moves every structure behind it away from its
-// address. Half of the edits hit fields near the structures, with addresses and sizes that occur in files; some
-// swap or copy aligned words; the rest are libFuzzer's own. Most results have the file's size put right in the superblock.
+// How HDF5 files are mutated: in place, since a byte that is inserted moves every structure behind it away
+// from its address. Half of the edits hit fields near the structures, with addresses and sizes that occur in
+// files; some swap or copy aligned words; the rest are libFuzzer's own. Most results have the file's size put
+// right in the superblock.
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -92,8 +93,10 @@ extern "C" std::size_t LLVMFuzzerCustomMutator(std::uint8_t* data, std::size_t s
           move_words(random, data, size);
           break;
         case 1:
-        case 2: {  // libFuzzer's own edits, its dictionary of compared values too, without moving what follows
-          const std::size_t begin = random() % size, n = std::min<std::size_t>(size - begin, 1 + random() % 64);
+        case 2: {  // libFuzzer's own edits, its dictionary of compared values too, without moving what
+                   // follows
+          const std::size_t begin = random() % size,
+                            n = std::min<std::size_t>(size - begin, 1 + random() % 64);
           LLVMFuzzerMutate(data + begin, n, n);
           break;
         }

@@ -65,7 +65,8 @@ class Output {
     return reinterpret_cast<T*>(bytes_.data());
   }
   Bytes take(std::size_t n) const {
-    for (std::size_t i = 0; i < kGuard; ++i) require(bytes_[size_ + i] == kGarbage, "written behind the output");
+    for (std::size_t i = 0; i < kGuard; ++i)
+      require(bytes_[size_ + i] == kGarbage, "written behind the output");
     return {bytes_.begin(), bytes_.begin() + static_cast<std::ptrdiff_t>(n)};
   }
   Bytes take() const { return take(size_); }
@@ -98,14 +99,16 @@ Result narrowed(const batch::NarrowResult& result, const Output& out) {
 template <class Id>
 void narrow(const Case& c) {
   const std::uint64_t most = sizeof(Id) == 2 ? 65536 : std::uint64_t{1} << 32;
-  const std::uint64_t n_cols = c.flags & 1 ? most : std::min<std::uint64_t>(most, std::uint64_t{c.size} << (c.flags >> 4));
+  const std::uint64_t n_cols =
+      c.flags & 1 ? most : std::min<std::uint64_t>(most, std::uint64_t{c.size} << (c.flags >> 4));
   const std::size_t n = c.elements();
   const auto run = [&](auto&& kernel) {
     Output out(n * sizeof(Id));
     const batch::NarrowResult result = kernel(out.as<Id>());
     return narrowed<Id>(result, out);
   };
-  const Result expected = run([&](Id* out) { return batch::ref::narrow_ids(c.data(), c.in_type, n, n_cols, out); });
+  const Result expected =
+      run([&](Id* out) { return batch::ref::narrow_ids(c.data(), c.in_type, n, n_cols, out); });
   expect_everywhere("narrow_ids", expected, [&] {
     return run([&](Id* out) { return batch::narrow_ids(c.data(), c.in_type, n, n_cols, out); });
   });
@@ -153,7 +156,8 @@ void convert(const Case& c) {
     const std::uint64_t inexact = kernel(c.data(), c.in_type, n, out.data(), c.out_type);
     return Result{inexact, out.take()};
   };
-  expect_everywhere("convert_values", run(batch::ref::convert_values), [&] { return run(batch::convert_values); });
+  expect_everywhere("convert_values", run(batch::ref::convert_values),
+                    [&] { return run(batch::convert_values); });
 }
 
 void compact(const Case& c) {
@@ -182,7 +186,8 @@ void compact(const Case& c) {
 // Any integers, not only those that compact_values packs.
 void expand(const Case& c) {
   const auto cls = static_cast<ValueClass>(c.flags % 3);
-  const std::size_t n = c.n_bytes() / batch::value_class_bytes(cls, c.out_type), item = numeric_size(c.out_type);
+  const std::size_t n = c.n_bytes() / batch::value_class_bytes(cls, c.out_type),
+                    item = numeric_size(c.out_type);
   Output plain(n * item);
   batch::ref::expand_values(c.data(), cls, n, plain.data(), c.out_type);
   const auto writes = c.flags & 64 ? batch::Writes::streamed : batch::Writes::cached;
@@ -266,8 +271,8 @@ void densify_csr(const Case& c) {
     Bytes row(n_cols * out_item);
     const bool valid = batch::densify_csr(arrays.data(), arrays.data() + fixed,
                                           sizeof(Index) == 4 ? NumericType::i32 : NumericType::i64,
-                                          arrays.data() + fixed + nnz * sizeof(Index), c.in_type, nnz, n_rows, n_cols,
-                                          c.out_type, row.data(), out.data());
+                                          arrays.data() + fixed + nnz * sizeof(Index), c.in_type, nnz, n_rows,
+                                          n_cols, c.out_type, row.data(), out.data());
     const Bytes dense = out.take();
     return Result{valid, valid ? dense : Bytes()};
   };

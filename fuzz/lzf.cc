@@ -21,8 +21,9 @@ std::string lzf(Input input) {
   if (result.status == StageStatus::ok && result.written > 0) {
     // A byte less room is not enough, and the exact room is.
     const GuardedBytes exact(result.written), less(result.written - 1);
-    require(lzf_decode(stored.span(), exact.span()).status == StageStatus::ok && exact.copy() == Bytes(
-                out.span().begin(), out.span().begin() + static_cast<std::ptrdiff_t>(result.written)),
+    require(lzf_decode(stored.span(), exact.span()).status == StageStatus::ok &&
+                exact.copy() == Bytes(out.span().begin(),
+                                      out.span().begin() + static_cast<std::ptrdiff_t>(result.written)),
             "another result with the exact room");
     require(lzf_decode(stored.span(), less.span()).status != StageStatus::ok, "a byte too few was enough");
   }
@@ -32,7 +33,8 @@ std::string lzf(Input input) {
   if (again.span().empty()) return stage_text(result);
   const GuardedBytes back(raw.size());
   const StageResult round = lzf_decode(again.span(), back.span());
-  require(round.status == StageStatus::ok && round.written == raw.size() && back.copy() == raw, "no round trip");
+  require(round.status == StageStatus::ok && round.written == raw.size() && back.copy() == raw,
+          "no round trip");
   return stage_text(result);
 }
 

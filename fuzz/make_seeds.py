@@ -75,7 +75,10 @@ def hdf5_strings(f: h5py.File) -> None:
     f["text"] = "hello"
     f["vlen"] = np.array(["a", "", "bc", "x" * 40], dtype=object)
     f.create_dataset(
-        "chunked", data=np.array([f"cell{i}" for i in range(9)], dtype=object), chunks=(4,), compression="gzip"
+        "chunked",
+        data=np.array([f"cell{i}" for i in range(9)], dtype=object),
+        chunks=(4,),
+        compression="gzip",
     )
     f.create_dataset("unwritten", shape=(5,), chunks=(2,), dtype=h5py.string_dtype())
 
@@ -98,7 +101,9 @@ def hdf5_filters(f: h5py.File) -> None:
         "fletcher": {"fletcher32": True},
     }.items():
         f.create_dataset(name, data=data, chunks=(25,), **kw)
-    masked = f.create_dataset("masked", shape=(20,), chunks=(10,), dtype="i4", compression="gzip", shuffle=True)
+    masked = f.create_dataset(
+        "masked", shape=(20,), chunks=(10,), dtype="i4", compression="gzip", shuffle=True
+    )
     masked.id.write_direct_chunk((0,), np.arange(10, dtype="i4").tobytes(), filter_mask=3)
     masked.id.write_direct_chunk((10,), zlib.compress(np.arange(10, dtype="i4").tobytes()), filter_mask=1)
 
@@ -186,7 +191,11 @@ def write_csr(
     group.attrs["encoding-type"] = "csr_matrix"
     group.attrs["encoding-version"] = "0.1.0"
     group.attrs["shape"] = np.array(x.shape, dtype="i8")
-    for name, array in (("data", x.data), ("indices", x.indices.astype(index)), ("indptr", x.indptr.astype(indptr))):
+    for name, array in (
+        ("data", x.data),
+        ("indices", x.indices.astype(index)),
+        ("indptr", x.indptr.astype(indptr)),
+    ):
         layout = {} if chunks is None else {"chunks": (chunks,), "maxshape": (None,), **filters}
         group.create_dataset(name, data=array, **layout)
 
@@ -280,11 +289,22 @@ def anndata_seeds(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     h5ad(folder / "numbers.h5ad", counts(9, 7))
     h5ad(folder / "contiguous.h5ad", counts(8, 5, "f8"), obs_nullable, chunks=None)
-    h5ad(folder / "categories.h5ad", counts(9, 7, "i4"), obs_categories, chunks=4, compression="gzip", shuffle=True)
-    h5ad(folder / "lzf.h5ad", counts(12, 7, "i2"), obs_nullable, compression="lzf", fletcher32=True, index="u2")
+    h5ad(
+        folder / "categories.h5ad",
+        counts(9, 7, "i4"),
+        obs_categories,
+        chunks=4,
+        compression="gzip",
+        shuffle=True,
+    )
+    h5ad(
+        folder / "lzf.h5ad", counts(12, 7, "i2"), obs_nullable, compression="lzf", fletcher32=True, index="u2"
+    )
     h5ad(folder / "matrices.h5ad", counts(9, 7), extra=raw_and_layers)
     h5ad(folder / "legacy.h5ad", counts(9, 7, "u1"), extra=legacy_categories, chunks=1)
-    h5ad(folder / "user_block.h5ad", counts(6, 7), obs_categories, file={"userblock": 512}, compression="gzip")
+    h5ad(
+        folder / "user_block.h5ad", counts(6, 7), obs_categories, file={"userblock": 512}, compression="gzip"
+    )
     h5ad(folder / "usual_nodes.h5ad", counts(40, 20), file={"chunk_k": None}, chunks=50, compression="gzip")
     h5ad(folder / "no_rows.h5ad", sp.csr_matrix((0, 5), dtype="f4"))
     h5ad(folder / "no_entries.h5ad", sp.csr_matrix((5, 3), dtype="f4"), obs_categories)

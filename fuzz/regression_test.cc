@@ -1,4 +1,5 @@
-// Every input in fuzz/regressions/TARGET/NAME through its target: it must say what lies beside it in NAME.txt.
+// Every input in fuzz/regressions/TARGET/NAME through its target: it must say what lies beside it in
+// NAME.txt.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -20,8 +21,8 @@ struct Target {
   const char* name;
   std::string (*run)(Input);
 };
-constexpr Target kTargets[] = {{"anndata", anndata}, {"deflate", deflate}, {"fletcher32", fletcher32},
-                               {"hdf5", hdf5},       {"kernels", kernels}, {"lzf", lzf},
+constexpr Target kTargets[] = {{"anndata", anndata},   {"deflate", deflate}, {"fletcher32", fletcher32},
+                               {"hdf5", hdf5},         {"kernels", kernels}, {"lzf", lzf},
                                {"pipeline", pipeline}, {"shuffle", shuffle}};
 
 std::vector<fs::path> inputs() {

@@ -75,7 +75,11 @@ def run_once(tally: Tally, arguments: list[str], corpora: list[Path], quiet: boo
     done = 0
     tail: list[str] = []
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
         env={**os.environ, **ENVIRONMENT},
     ) as process:
         assert process.stdout is not None
@@ -107,7 +111,9 @@ def explore(target: str, seconds: int) -> Tally:
     tally = Tally(target)
     end = time.monotonic() + seconds
     while (left := int(end - time.monotonic())) > 0 and len(tally.finds) < 20:
-        ok = run_once(tally, [f"-max_total_time={left}"], corpora(target, BUILD / "corpus" / target), quiet=False)
+        ok = run_once(
+            tally, [f"-max_total_time={left}"], corpora(target, BUILD / "corpus" / target), quiet=False
+        )
         if ok or not tally.finds:  # a failure without an input would only happen again
             break
     return tally
@@ -134,16 +140,17 @@ def keep(find: Path, name: str, target: str) -> int:
     if find.resolve() != (folder / name).resolve():
         shutil.copyfile(find, folder / name)
     (folder / f"{name}.txt").write_bytes(said.stdout)
-    print(f"{(folder / name).relative_to(ROOT)} ({find.stat().st_size:,} bytes): {said.stdout.decode(errors='replace')}")
+    print(
+        f"{(folder / name).relative_to(ROOT)} ({find.stat().st_size:,} bytes): {said.stdout.decode(errors='replace')}"
+    )
     return 0
 
 
 def report(tally: Tally) -> None:
     rate = tally.executions / tally.seconds if tally.seconds else 0
     state = f"{len(tally.finds)} finds" if tally.finds else "FAILED" if tally.failure else "no finds"
-    say(
-        f"{tally.target:<11} {tally.executions:>10,} executions {rate:>8,.0f}/s   coverage {tally.coverage:>5}   {state}"
-    )
+    counts = f"{tally.executions:>10,} executions {rate:>8,.0f}/s   coverage {tally.coverage:>5}"
+    say(f"{tally.target:<11} {counts}   {state}")
     if tally.failure:
         say(tally.failure)
     for find in tally.finds:
@@ -151,7 +158,9 @@ def report(tally: Tally) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(TARGETS))
     parser.add_argument("--fixed", action="store_true", help="the short run of `make test`")
     parser.add_argument("--keep", nargs=2, metavar=("FILE", "NAME"), help="store a find as a regression")
@@ -172,7 +181,9 @@ def main() -> int:
     subprocess.run([sys.executable, ROOT / "fuzz" / "make_seeds.py", BUILD / "seeds"], check=True)
     if not options.fixed:
         minutes = len(targets) * options.seconds / min(options.jobs, len(targets)) / 60
-        say(f"{len(targets)} targets, {options.seconds} seconds each, {options.jobs} at a time: {minutes:.0f} minutes")
+        say(
+            f"{len(targets)} targets, {options.seconds} seconds each, {options.jobs} at a time: {minutes:.0f} minutes"
+        )
 
     def run(target: str) -> Tally:
         tally = fixed(target) if options.fixed else explore(target, options.seconds)
@@ -183,7 +194,10 @@ def main() -> int:
         tallies = list(pool.map(run, targets))
     failed = [t.target for t in tallies if t.failure]
     finds = sum(len(t.finds) for t in tallies)
-    say(f"{sum(t.executions for t in tallies):,} executions, {finds} finds" + (f" in {', '.join(failed)}" if failed else ""))
+    say(
+        f"{sum(t.executions for t in tallies):,} executions, {finds} finds"
+        + (f" in {', '.join(failed)}" if failed else "")
+    )
     if failed:
         say("What to do with a find: fuzz/README.md")
     return bool(failed)

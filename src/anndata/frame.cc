@@ -58,7 +58,8 @@ bool is_categorical(const store::Group& group, const std::string& encoding) {
   return encoding == "categorical" || (encoding.empty() && group.has("codes") && group.has("categories"));
 }
 
-// A list of categories. Told from a categorical before it is opened: links may lead back to the column itself.
+// A list of categories. Told from a categorical before it is opened: links may lead back to the column
+// itself.
 Result<FrameColumn> open_list(std::shared_ptr<const store::Node> node, const std::string& where) {
   bool nested = false;
   if (const store::Group* group = node->as_group()) {
