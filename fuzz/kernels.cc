@@ -114,39 +114,57 @@ void narrow(const Case& c) {
   });
 }
 
-// A stable sort that sums duplicates, written as simply as can be.
-template <class Id>
-void sort_row(const Case& c) {
-  const std::size_t item = numeric_size(c.out_type), n = c.n_bytes() / (sizeof(Id) + item);
+// A stable sort that sums duplicates, written as simply as can be. Which of two NaNs a sum keeps is up to the
+// compiler (addition commutes): such a sum counts as one NaN.
+template <class Id, class T>
+void sort_row_of(const Case& c) {
+  const std::size_t n = c.n_bytes() / (sizeof(Id) + sizeof(T));
   const std::byte* values = c.data() + n * sizeof(Id);
-  Result expected = batch::visit_numeric(c.out_type, [&]<class T>(std::type_identity<T>) {
-    std::map<Id, T> rows;
-    for (std::size_t i = 0; i < n; ++i) {
-      const T value = batch::load<T>(values, i);
-      const auto [at, fresh] = rows.emplace(batch::load<Id>(c.data(), i), value);
-      if (!fresh) at->second = batch::sum(at->second, value);
-    }
-    Result result{rows.size(), Bytes(rows.size() * (sizeof(Id) + sizeof(T)))};
-    std::size_t i = 0;
-    for (const auto& [id, value] : rows) {
-      batch::store(result.bytes.data(), i, id);
-      batch::store(result.bytes.data() + rows.size() * sizeof(Id), i++, value);
-    }
-    return result;
-  });
+  struct Cell {
+    T value{};
+    bool is_sum = false;
+  };
+  std::map<Id, Cell> row;
+  for (std::size_t i = 0; i < n; ++i) {
+    const T value = batch::load<T>(values, i);
+    const auto [at, fresh] = row.emplace(batch::load<Id>(c.data(), i), Cell{value});
+    if (!fresh) at->second = {batch::sum(at->second.value, value), true};
+  }
+  // The n-th id and value as bytes, and NaNs that are sums as zeros.
+  const auto append = [](Bytes& bytes, Id id, T value, bool is_sum) {
+    bool nan = false;
+    if constexpr (!std::is_integral_v<T>) nan = batch::widened(value) != batch::widened(value);
+    if (nan && is_sum) value = T{};
+    const std::size_t end = bytes.size();
+    bytes.resize(end + sizeof(Id) + sizeof(T) + 1);
+    std::memcpy(bytes.data() + end, &id, sizeof(Id));
+    std::memcpy(bytes.data() + end + sizeof(Id), &value, sizeof(T));
+    bytes.back() = nan ? std::byte{1} : std::byte{0};
+  };
+  Result expected{row.size(), {}};
+  for (const auto& [id, cell] : row) append(expected.bytes, id, cell.value, cell.is_sum);
   expect_everywhere("sort_row", expected, [&] {
-    Output ids(n * sizeof(Id)), sums(n * item), scratch(batch::sort_scratch_bytes(n) + 1);
+    Output ids(n * sizeof(Id)), sums(n * sizeof(T)), scratch(batch::sort_scratch_bytes(n) + 1);
     if (n > 0) std::memcpy(ids.data(), c.data(), n * sizeof(Id));
-    if (n > 0) std::memcpy(sums.data(), values, n * item);
+    if (n > 0) std::memcpy(sums.data(), values, n * sizeof(T));
     const std::size_t kept = batch::sort_row(ids.as<Id>(), sums.data(), c.out_type, n, scratch.data() + 1);
     (void)scratch.take();
-    (void)ids.take();
-    (void)sums.take();
-    Result result{kept, ids.take(kept * sizeof(Id))};
-    const Bytes tail = sums.take(kept * item);
-    result.bytes.insert(result.bytes.end(), tail.begin(), tail.end());
+    const Bytes sorted = ids.take(), added = sums.take();
+    require(kept == row.size(), "sort_row keeps another number of entries");
+    Result result{kept, {}};
+    std::size_t i = 0;
+    for (const auto& each : row) {
+      append(result.bytes, batch::load<Id>(sorted.data(), i), batch::load<T>(added.data(), i),
+             each.second.is_sum);
+      ++i;
+    }
     return result;
   });
+}
+
+template <class Id>
+void sort_row(const Case& c) {
+  batch::visit_numeric(c.out_type, [&]<class T>(std::type_identity<T>) { sort_row_of<Id, T>(c); });
 }
 
 void convert(const Case& c) {
