@@ -22,7 +22,8 @@ class Outcome {
     const std::string text = status.to_string();
     require(status.code() != StatusCode::internal, text);
     require(!status.message().empty(), "an error without a message");
-    if (status.code() == StatusCode::corrupt || status.code() == StatusCode::unsupported) {
+    if (status.code() == StatusCode::corrupt || status.code() == StatusCode::unsupported ||
+        status.code() == StatusCode::budget) {
       require(text.find(label_) != std::string::npos, "the file is not named: " + text);
     }
     if (lines_.size() < kMostLines && std::find(lines_.begin(), lines_.end(), text) == lines_.end()) {
