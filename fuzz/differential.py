@@ -122,7 +122,8 @@ def item(read: Any) -> Item:
             return ("ok", read())
     except Exception as error:
         kind = type(error)
-        return ("error", f"{kind.__module__}.{kind.__name__}".removeprefix("builtins."), str(error))
+        message = str(error.args[0]) if kind is KeyError and error.args else str(error)
+        return ("error", f"{kind.__module__}.{kind.__name__}".removeprefix("builtins."), message)
 
 
 def canonical(data: Any, indices: Any, indptr: Any, shape: tuple[int, ...]) -> Any:
