@@ -16,9 +16,12 @@ export CTEST_PARALLEL_LEVEL ?= $(JOBS)
 DATA ?=
 LABEL ?=
 ARGS ?=
+# make fuzz FUZZ_SECONDS=600 TARGETS="hdf5 anndata": seconds a target, which targets (all)
+FUZZ_SECONDS ?= 180
+TARGETS ?=
 
 .PHONY: help setup setup-test build package demo test check bench peers test-peers learning regress docs lint format clean \
-        build-release build-asan build-tsan test-cpp test-python test-asan test-tsan distclean
+        build-release build-asan build-tsan build-fuzz test-cpp test-python test-asan test-tsan test-fuzz fuzz distclean
 
 help: ## This text
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,7 +38,7 @@ demo: package ## Train on a Tahoe-shaped set, or on yours: DATA="a.h5ad b.h5ad" 
 	@$(PY) examples/demo.py $(if $(DATA),--data $(DATA)) $(if $(LABEL),--label '$(LABEL)') $(ARGS)
 
 test: setup-test ## Everything: lint, C++ and Python tests, sanitizers (< 25 minutes on 2 cores)
-	@tools/run_steps.sh lint docs test-cpp test-python test-peers test-asan test-tsan
+	@tools/run_steps.sh lint docs test-cpp test-python test-peers test-asan test-tsan test-fuzz
 
 check: setup ## The fast part: lint, C++ and Python tests that are not slow (< 5 minutes)
 	@FAST=1 tools/run_steps.sh lint test-cpp test-python
@@ -68,11 +71,12 @@ format: setup ## Format C++ and Python in place
 	@$(PY) -m ruff check -q --fix . || true
 	@$(PY) -m ruff format .
 
-CPP_FILES := find include src python tests benchmarks examples tools -name '*.h' -print0 -o -name '*.cc' -print0
+CPP_FILES := find include src python tests benchmarks fuzz examples tools -name '*.h' -print0 -o -name '*.cc' -print0
 
 # --- builds ---
 
-build-release build-asan build-tsan: build-%: setup
+build-fuzz: setup-test
+build-release build-asan build-tsan build-fuzz: build-%: setup
 	@mkdir -p build; cmake --preset $* >build/$*.log 2>&1 || { cat build/$*.log; exit 1; }
 	@cmake --build --preset $* -j $(JOBS)
 
@@ -113,6 +117,12 @@ test-asan: build-asan ## C++ tests under the address and undefined-behaviour san
 test-tsan: build-tsan ## C++ tests under the thread sanitizer
 	@TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 \
 	  ctest --test-dir build/tsan --output-on-failure --no-tests=error -LE '$(CTEST_SANITIZED)'
+
+test-fuzz: build-fuzz ## Each fuzz target for some seconds, the same inputs every time
+	@$(PY) fuzz/run.py --fixed --jobs $(JOBS)
+
+fuzz: build-fuzz ## Explore with each fuzz target; FUZZ_SECONDS=180 a target, TARGETS="hdf5 anndata"
+	@$(PY) fuzz/run.py --seconds $(FUZZ_SECONDS) --jobs $(JOBS) $(TARGETS)
 
 clean: ## Remove what was built; keeps the .venv and data/ (make distclean removes these, too)
 	@rm -rf build demo-output bench-output .ruff_cache .mypy_cache .pytest_cache .hypothesis lightning_logs

@@ -8,7 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 PACKAGES=(gcc g++ make cmake ninja-build ccache pkg-config clang-format python3-dev python3-venv
   libdeflate-dev zlib1g-dev liblzf-dev libhwy-dev libfmt-dev libcli11-dev nlohmann-json3-dev libroaring-dev
   libgtest-dev libgmock-dev libbenchmark-dev)
-TEST_PACKAGES=(clang chromium)
+TEST_PACKAGES=(clang libclang-rt-dev chromium)
 [[ ${1:-} == test ]] && PACKAGES+=("${TEST_PACKAGES[@]}")
 REQUIREMENTS=tools/requirements-dev.txt
 VENV=.venv

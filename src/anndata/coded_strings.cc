@@ -10,6 +10,7 @@
 
 #include "anndata/column_reader.h"
 #include "anndata/obs_column.h"
+#include "memory/reserve_for.h"
 
 namespace penstock::anndata {
 
@@ -106,7 +107,7 @@ Result<std::shared_ptr<const CodedStrings>> code(const FrameColumn& column, Memo
   auto result = std::make_shared<CodedStrings>();
   // While coding: 4 bytes a row, the strings of a slab, and every distinct string.
   const ByteCount fixed = n * sizeof(std::uint32_t) + std::min(n, step) * (sizeof(std::string) + 32);
-  PENSTOCK_ASSIGN_OR_RETURN(result->held, budget.reserve(MemoryTag::obs, fixed));
+  PENSTOCK_ASSIGN_OR_RETURN(result->held, reserve_for(column.where, budget, MemoryTag::obs, fixed));
   Coder coder;
   coder.codes().reserve(n);
   for (std::uint64_t first = 0; first < n; first += step) {
@@ -115,12 +116,12 @@ Result<std::shared_ptr<const CodedStrings>> code(const FrameColumn& column, Memo
       const bool missing = !rows.missing.empty() && rows.missing[i] != 0;
       if (!coder.add(std::move(rows.strings[i]), missing)) return too_many(column);
     }
-    const ByteCount bytes = fixed + coder.name_bytes();
-    if (!result->held.resize(bytes)) return budget.reserve(MemoryTag::obs, bytes).status();
+    PENSTOCK_RETURN_IF_ERROR(
+        resize_for(column.where, budget, result->held, MemoryTag::obs, fixed + coder.name_bytes()));
   }
   result->names = coder.sort();
   const ByteCount both = fixed + coder.name_bytes() + n * code_width(result->names.size());
-  if (!result->held.resize(both)) return budget.reserve(MemoryTag::obs, both).status();
+  PENSTOCK_RETURN_IF_ERROR(resize_for(column.where, budget, result->held, MemoryTag::obs, both));
   result->column = std::make_shared<CodedColumn>(coder.codes(), result->names.size());
   (void)result->held.resize(n * code_width(result->names.size()) + string_bytes(result->names));  // shrinks
   return std::shared_ptr<const CodedStrings>(std::move(result));

@@ -9,6 +9,7 @@
 
 #include "anndata/numbers.h"
 #include "base/checked.h"
+#include "memory/reserve_for.h"
 
 namespace penstock {
 
@@ -171,13 +172,14 @@ Result<std::shared_ptr<const Categories>> read_categories(const FrameColumn& col
   const FrameColumn& list = *column.categories;
   if (list.size() > 0x7ffffffe) return Status::unsupported(column.where + ": 2^31 categories or more");
   // Fill values make a list longer than its file; it must fit as empty strings before anything is allocated.
-  PENSTOCK_ASSIGN_OR_RETURN(result->held, budget.reserve(MemoryTag::obs, list.size() * sizeof(std::string)));
+  PENSTOCK_ASSIGN_OR_RETURN(
+      result->held, reserve_for(list.where, budget, MemoryTag::obs, list.size() * sizeof(std::string)));
   PENSTOCK_ASSIGN_OR_RETURN(auto values, read_rows(list, 0, list.size(), 0));
   if (any_missing(values)) return Status::corrupt(list.where + ": a category is missing");
   result->kind = values.kind;
   result->names = texts_of(std::move(values));
-  const ByteCount bytes = string_bytes(result->names);
-  if (!result->held.resize(bytes)) return budget.reserve(MemoryTag::obs, bytes).status();
+  PENSTOCK_RETURN_IF_ERROR(
+      resize_for(list.where, budget, result->held, MemoryTag::obs, string_bytes(result->names)));
   return std::shared_ptr<const Categories>(std::move(result));
 }
 

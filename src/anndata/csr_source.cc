@@ -174,10 +174,15 @@ Result<std::shared_ptr<const CsrSource>> CsrSource::open(CsrParts parts, MemoryB
   auto opened = std::make_shared<Opened>();
   Opened& o = *opened;
   const std::uint64_t entries = parts.data->size();
-  PENSTOCK_ASSIGN_OR_RETURN(auto data_rows, RowTable::create(entries, grid_of(*parts.data), index_budget));
+  const auto table_of = [&](const store::Array& array) -> Result<std::shared_ptr<RowTable>> {
+    auto table = RowTable::create(entries, grid_of(array), index_budget);
+    if (table.ok()) return table;
+    return std::move(table).status().with_context(array.where());
+  };
+  PENSTOCK_ASSIGN_OR_RETURN(auto data_rows, table_of(*parts.data));
   auto index_rows = data_rows;
   if (grid_of(*parts.indices) != grid_of(*parts.data)) {
-    PENSTOCK_ASSIGN_OR_RETURN(index_rows, RowTable::create(entries, grid_of(*parts.indices), index_budget));
+    PENSTOCK_ASSIGN_OR_RETURN(index_rows, table_of(*parts.indices));
   }
 
   SourceTraits& traits = o.traits;

@@ -54,6 +54,25 @@ Result<FrameColumn> open_plain(std::shared_ptr<const store::Array> array) {
   return column;
 }
 
+bool is_categorical(const store::Group& group, const std::string& encoding) {
+  return encoding == "categorical" || (encoding.empty() && group.has("codes") && group.has("categories"));
+}
+
+// A list of categories. Told from a categorical before it is opened: links may lead back to the column
+// itself.
+Result<FrameColumn> open_list(std::shared_ptr<const store::Node> node, const std::string& where) {
+  bool nested = false;
+  if (const store::Group* group = node->as_group()) {
+    PENSTOCK_ASSIGN_OR_RETURN(const std::string encoding, encoding_type(*group));
+    nested = is_categorical(*group, encoding);
+  } else {
+    PENSTOCK_ASSIGN_OR_RETURN(const auto categories, node->attribute("categories"));
+    nested = categories.has_value();
+  }
+  if (nested) return Status::corrupt(where + ": the categories are themselves a categorical");
+  return open_column(std::move(node));
+}
+
 // Integer codes and the node that lists what they stand for. `holder` carries the `ordered` flag.
 Result<FrameColumn> open_categorical(std::shared_ptr<const store::Array> codes,
                                      std::shared_ptr<const store::Node> categories, const store::Node& holder,
@@ -63,10 +82,7 @@ Result<FrameColumn> open_categorical(std::shared_ptr<const store::Array> codes,
     return Status::corrupt(fmt::format("{}: category codes of type {}, expected integers", codes->where(),
                                        codes->dtype().description));
   }
-  PENSTOCK_ASSIGN_OR_RETURN(FrameColumn list, open_column(std::move(categories)));
-  if (list.encoding == Encoding::categorical) {
-    return Status::corrupt(where + ": the categories are themselves a categorical");
-  }
+  PENSTOCK_ASSIGN_OR_RETURN(FrameColumn list, open_list(std::move(categories), where));
   FrameColumn column;
   column.encoding = Encoding::categorical;
   column.where = std::move(where);
@@ -108,7 +124,7 @@ Result<FrameColumn> open_nullable(const store::Group& group, const std::string& 
 
 Result<FrameColumn> open_group(const store::Group& group) {
   PENSTOCK_ASSIGN_OR_RETURN(const std::string type, encoding_type(group));
-  if (type == "categorical" || (type.empty() && group.has("codes") && group.has("categories"))) {
+  if (is_categorical(group, type)) {
     PENSTOCK_ASSIGN_OR_RETURN(auto codes, array_child(group, "codes"));
     if (!group.has("categories")) return Status::corrupt(group.where() + ": no 'categories' in it");
     PENSTOCK_ASSIGN_OR_RETURN(auto categories, group.child("categories"));

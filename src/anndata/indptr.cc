@@ -7,6 +7,7 @@
 
 #include "anndata/numbers.h"
 #include "base/checked.h"
+#include "memory/reserve_for.h"
 
 namespace penstock::anndata {
 
@@ -62,8 +63,8 @@ Status scan_indptr(const store::Array& indptr, std::uint64_t entries, MemoryBudg
   slab = std::min(slab, n);
   const auto slab_bytes = checked_mul(slab, item + sizeof(std::uint64_t));
   if (!slab_bytes) return Status::corrupt(indptr.where() + ": a chunk larger than memory");
-  auto reservation = budget.reserve(MemoryTag::index, *slab_bytes);
-  if (!reservation.ok()) return std::move(reservation).status().with_context(indptr.where());
+  PENSTOCK_ASSIGN_OR_RETURN(const auto held,
+                            reserve_for(indptr.where(), budget, MemoryTag::index, *slab_bytes));
   try {
     std::vector<std::byte> raw(slab * item);
     std::vector<std::uint64_t> offsets(slab);
@@ -116,7 +117,8 @@ Result<RowOffsets> RowOffsets::create(const store::Array& indptr, const OffsetBo
                                       MemoryBudget& budget) {
   const std::uint64_t n = indptr.size();
   RowOffsets offsets;
-  PENSTOCK_ASSIGN_OR_RETURN(offsets.reservation_, budget.reserve(MemoryTag::index, bytes(n - 1, bounds)));
+  PENSTOCK_ASSIGN_OR_RETURN(offsets.reservation_,
+                            reserve_for(indptr.where(), budget, MemoryTag::index, bytes(n - 1, bounds)));
   const bool narrow = bounds.longest_row < (std::uint64_t{1} << 32) / kGroup;
   try {
     offsets.bases_.resize(narrow ? ceil_div(n, kGroup) : n);

@@ -95,11 +95,12 @@ HWY_INLINE void store_any(hn::Vec<D> v, D /*d*/, std::byte* out) {
 }
 
 std::size_t f64_f32(const std::byte* HWY_RESTRICT in, std::size_t n, std::byte* HWY_RESTRICT out) {
+  std::size_t inexact = 0;
+  std::size_t i = 0;
+#if HWY_TARGET != HWY_EMU128  // whose DemoteTo makes the largest float of what is beyond it, not infinity
   const hn::ScalableTag<double> d;
   const hn::Rebind<float, decltype(d)> df;
   const std::size_t lanes = hn::Lanes(d);
-  std::size_t inexact = 0;
-  std::size_t i = 0;
   for (; i + lanes <= n; i += lanes) {
     const auto v = load_any(d, in + 8 * i);
     const auto f = hn::DemoteTo(df, v);
@@ -107,6 +108,7 @@ std::size_t f64_f32(const std::byte* HWY_RESTRICT in, std::size_t n, std::byte* 
     // NaN stays NaN: it differs from itself, and does not count.
     inexact += hn::CountTrue(d, hn::And(hn::Ne(hn::PromoteTo(d, f), v), hn::Eq(v, v)));
   }
+#endif
   return inexact + convert_plain<double, float>(in, i, n, out);
 }
 

@@ -10,6 +10,7 @@
 #include "anndata/numbers.h"
 #include "dataset/column_append.h"
 #include "dataset/selection.h"
+#include "memory/reserve_for.h"
 
 namespace penstock::internal {
 
@@ -226,7 +227,8 @@ Result<ObsTable::Union> ObsTable::unite(const std::string& name, const Merged& c
     }
     bytes += result.codes[i].size() * sizeof(std::int32_t);
   }
-  PENSTOCK_ASSIGN_OR_RETURN(result.held, budget_->reserve(MemoryTag::obs, bytes));
+  PENSTOCK_ASSIGN_OR_RETURN(result.held,
+                            reserve_for(column.files.front().where, *budget_, MemoryTag::obs, bytes));
   return result;
 }
 

@@ -8,6 +8,7 @@
 #include "anndata/column_reader.h"
 #include "anndata/matrices.h"
 #include "hdf5/hdf5.h"
+#include "memory/reserve_for.h"
 
 namespace penstock::internal {
 
@@ -39,16 +40,15 @@ Result<TextReader> var_reader(const anndata::Frame& var, const std::string& key,
 Status read_var_names(const TextReader& reader, OpenedFiles& opened) {
   const std::uint64_t n = reader.size(), step = reader.rows_at_once();
   // What cannot fit even as empty strings is refused before it is read.
-  PENSTOCK_ASSIGN_OR_RETURN(opened.var_names_held,
-                            opened.budget->reserve(MemoryTag::index, n * sizeof(std::string)));
+  PENSTOCK_ASSIGN_OR_RETURN(opened.var_names_held, reserve_for(reader.where(), *opened.budget,
+                                                               MemoryTag::index, n * sizeof(std::string)));
   opened.var_names.reserve(n);
   for (std::uint64_t first = 0; first < n; first += step) {
     PENSTOCK_ASSIGN_OR_RETURN(auto names, reader.read(first, std::min(step, n - first)));
     std::move(names.begin(), names.end(), std::back_inserter(opened.var_names));
   }
-  const ByteCount bytes = anndata::string_bytes(opened.var_names);
-  if (opened.var_names_held.resize(bytes)) return {};
-  return opened.budget->reserve(MemoryTag::index, bytes).status();
+  return resize_for(reader.where(), *opened.budget, opened.var_names_held, MemoryTag::index,
+                    anndata::string_bytes(opened.var_names));
 }
 
 // Streams: another file's names are compared and forgotten.

@@ -90,8 +90,12 @@ Result<std::shared_ptr<const store::Node>> Group::resolve(std::string_view path,
           return Status::corrupt(fmt::format("{}: more than {} soft links lead to '{}': they may form a loop",
                                              at->where(), kMaxSoftLinks, name));
         }
+        ++progress.depth;
         auto node = at->resolve(link->target, progress);
+        --progress.depth;
         if (!node.ok()) {
+          // The first link of a chain and where the chain ended are enough.
+          if (progress.depth > 0) return std::move(node).status();
           return std::move(node).status().with_context(
               fmt::format("{}: soft link '{}' to '{}'", at->where(), name, link->target));
         }

@@ -35,7 +35,7 @@ class Group final : public store::Group {
  private:
   // How far the search for one object has come; both are bounded.
   struct Progress {
-    int soft_links = 0, components = 0;
+    int soft_links = 0, components = 0, depth = 0;  // depth: links that are being followed
   };
 
   Result<std::shared_ptr<const LinkTable>> links() const;

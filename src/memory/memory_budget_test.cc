@@ -6,6 +6,8 @@
 #include <thread>
 #include <vector>
 
+#include "memory/reserve_for.h"
+
 namespace penstock {
 namespace {
 
@@ -93,6 +95,20 @@ TEST(ParseBytes, UnitsOfPeople) {
   for (const char* bad : {"", "GB", "-1GB", "2XB", "2 GBs", "nan", "1e30GB", "inf", "2i"}) {
     EXPECT_EQ(parse_bytes(bad).status().code(), StatusCode::invalid_argument) << bad;
   }
+}
+
+TEST(ReserveFor, ARefusalSaysWhatItWasFor) {
+  auto budget = MemoryBudget::create(1000);
+  const auto refused = reserve_for("a.h5ad: /var/i", *budget, MemoryTag::index, 2000);
+  EXPECT_EQ(refused.status().code(), StatusCode::budget);
+  EXPECT_THAT(refused.status().message(), testing::StartsWith("a.h5ad: /var/i: index needs"));
+  auto held = reserve_for("a", *budget, MemoryTag::obs, 400);
+  ASSERT_TRUE(held.ok());
+  EXPECT_TRUE(resize_for("a", *budget, *held, MemoryTag::obs, 1000).ok());
+  EXPECT_EQ(budget->usage().used, 1000u);
+  EXPECT_THAT(resize_for("b", *budget, *held, MemoryTag::obs, 1001).message(),
+              testing::StartsWith("b: obs needs"));
+  EXPECT_EQ(held->bytes(), 1000u);
 }
 
 TEST(FormatBytes, ThreeDigits) {

@@ -1,7 +1,9 @@
 // Visits every object of a file and reads everything there is to read. Tests and fuzzers only.
 #pragma once
 
+#include <functional>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -15,8 +17,12 @@ struct WalkResult {
   std::vector<std::string> wrong;  // messages of any other status
   std::set<std::uint64_t> seen;
   std::size_t objects_left = 20000;
+  // Called with every error, and with the values of every array that is not of strings; may be empty.
+  std::function<void(const Status&)> on_status;
+  std::function<void(const store::Array&, std::span<const std::byte>)> on_bytes;
 
   bool count(const Status& status) {
+    if (!status.ok() && on_status) on_status(status);
     if (status.code() == StatusCode::unsupported) {
       ++unsupported;
     } else if (status.code() == StatusCode::budget) {
@@ -53,7 +59,10 @@ inline void walk(const store::Node& node, ByteCount max_bytes, WalkResult& resul
       if (result.count(strings.status())) result.bytes += strings->size();
     } else {
       auto bytes = array->read_all(max_bytes);
-      if (result.count(bytes.status())) result.bytes += bytes->size();
+      if (result.count(bytes.status())) {
+        result.bytes += bytes->size();
+        if (result.on_bytes) result.on_bytes(*array, *bytes);
+      }
     }
     return;
   }
