@@ -1,5 +1,7 @@
 // What the engine's threads do: workers build the next batch in order if they can, else decode the next block
 // in order; I/O threads read ahead.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
@@ -107,6 +109,8 @@ bool Engine::try_build(Lock& lock, WorkerState& worker) {
   --busy_;
   counters_.assemble_seconds += took;
   counters_.rows_deferred += counts.deferred;
+  counters_.bytes_reread += counts.bytes_reread;
+  counters_.rereads += counts.rereads;
   Ready& ready = ready_ring_[sequence % ready_ring_.size()];
   if (batch.ok()) {
     ready.batch = *std::move(batch);
@@ -149,7 +153,7 @@ bool Engine::pages_will_come() {
 // Note [Who reads]. From a warm page cache a worker reads its own block just before it decodes it: the bytes
 // are in its core's cache and nobody is woken. As soon as a read takes longer than a warm cache explains, the
 // I/O threads read ahead instead, as many at once as there are reads to issue, until reads are quick again.
-void Engine::note_read(double took, ByteCount bytes) {
+void Engine::note_read(double took, ByteCount bytes, std::size_t reads, std::uint64_t epoch) {
   const bool slow = took > kSlowRead + static_cast<double>(bytes) * kSlowByte;
   if (slow && can_read_ahead_) {
     read_ahead_ = std::min(read_ahead_ + 8, kReadAheadMemory);
@@ -159,7 +163,12 @@ void Engine::note_read(double took, ByteCount bytes) {
   }
   counters_.read_seconds += took;
   counters_.bytes_read += bytes;
-  ++counters_.reads;
+  counters_.reads += reads;
+  auto of_epoch = std::find_if(epoch_reads_.begin(), epoch_reads_.end(),
+                               [&](const EpochReads& e) { return e.epoch == epoch; });
+  if (of_epoch == epoch_reads_.end()) of_epoch = epoch_reads_.insert(of_epoch, EpochReads{.epoch = epoch});
+  of_epoch->bytes += bytes;
+  of_epoch->reads += reads;
 }
 
 bool Engine::try_decode(Lock& lock, WorkerState& worker) {
@@ -197,9 +206,7 @@ void Engine::read_block(BlockTask& task, std::span<std::byte> into, Lock& lock) 
   if (task.error.ok()) task.error = read_requests(task.requests, into);
   const double took = seconds(Clock::now() - from);
   lock.lock();
-  const std::size_t n = task.requests.requests().size();
-  note_read(took, task.bytes);
-  counters_.reads += n - 1;
+  note_read(took, task.bytes, task.requests.requests().size(), task.window->epoch());
 }
 
 void Engine::decode(BlockTask& task, const std::byte* bytes, WorkerState& worker, std::uint32_t pledged,
@@ -210,6 +217,11 @@ void Engine::decode(BlockTask& task, const std::byte* bytes, WorkerState& worker
   const Fetched fetched(task.requests.requests(), bytes);
   Labels::View labels;
   Status status = task.error;
+  if (!status.ok()) {
+    status = std::move(status).with_context(fmt::format("{}: rows {} to {}", part.source->label(),
+                                                        task.wanted.front().first,
+                                                        task.wanted.back().last - 1));
+  }
   if (status.ok()) {
     auto prepared = config_.labels.prepare(file, {task.wanted.front().first, task.wanted.back().last},
                                            fetched, {worker.label_scratch, &worker.codec});
@@ -269,7 +281,7 @@ void Engine::io_main() {
     Status status = job.request.file->read_at(job.request.offset, {job.into, job.request.bytes});
     const double took = seconds(Clock::now() - from);
     lock.lock();
-    note_read(took, job.request.bytes);
+    note_read(took, job.request.bytes, 1, job.task->window->epoch());
     if (fetch_->read_done(job, std::move(status))) work_.notify_one();
     if (paused_) idle_.notify_all();
   }
