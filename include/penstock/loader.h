@@ -46,8 +46,9 @@ struct LoaderStats {
   std::uint64_t bytes_opening = 0;   // from the Dataset's files before this loader was made: metadata
   std::uint64_t bytes_planning = 0;  // to make it: labels and row offsets that stay in memory, the sample
   std::uint64_t bytes_read = 0, reads = 0;  // blocks of all epochs begun, the next one's first windows too
-  std::uint64_t epoch_bytes_read = 0, epoch_reads = 0;  // of those, for `epoch`; at its end Loader::epoch_cost()
-  std::uint64_t bytes_reread = 0, rereads = 0;          // for deferred rows
+  std::uint64_t epoch_bytes_read = 0,
+                epoch_reads = 0;                // of those, for `epoch`; at its end Loader::epoch_cost()
+  std::uint64_t bytes_reread = 0, rereads = 0;  // for deferred rows
   std::uint64_t bytes_read_all = 0;  // from the Dataset's files by anyone, ever: counted at the files
   std::uint64_t bytes_decoded = 0;
   std::uint64_t rows_deferred = 0;   // found no page; read again when assembled

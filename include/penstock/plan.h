@@ -12,7 +12,8 @@
 
 namespace penstock {
 
-// Reading one epoch of one rank: bytes and requests of whole files' ranges, bytes that come out of the codecs.
+// Reading one epoch of one rank: bytes and requests of whole files' ranges, bytes that come out of the
+// codecs.
 struct EpochCost {
   std::uint64_t bytes_to_read = 0, bytes_to_decode = 0, requests = 0;
 };
@@ -45,8 +46,8 @@ struct Plan {
   // blocks: Loader::epoch_cost() is exact for each.
   std::uint64_t bytes_to_read = 0, bytes_to_decode = 0, requests = 0;
   double read_amplification =
-      1;                         // bytes of all blocks / bytes of the chunks that hold the selected rows, each once
-  double seconds_per_epoch = 0;  // from the sample's decode time; 0 when unknown
+      1;  // bytes of all blocks / bytes of the chunks that hold the selected rows, each once
+  double seconds_per_epoch = 0;         // from the sample's decode time; 0 when unknown
   std::uint64_t first_window_rows = 0;  // rows that are read before the first batch
   // memory: the most each tag will hold
   std::uint64_t memory = 0;

@@ -10,7 +10,7 @@
 
 #include "base/cores.h"
 #include "bindings.h"
-#include "memory/testing/refusal.h"
+#include "memory/refusal.h"
 
 namespace penstock::python {
 

@@ -24,7 +24,7 @@ struct OpenedFiles {
     anndata::AnnDataFile content;
   };
 
-  std::shared_ptr<MemoryBudget> budget;  // of all metadata
+  std::shared_ptr<MemoryBudget> budget;                                // of all metadata
   std::shared_ptr<ReadCounts> reads = std::make_shared<ReadCounts>();  // of all files
   std::string matrix;
   std::vector<File> files;  // at least one

@@ -1,5 +1,5 @@
-// The one loop around pread(2): goes on after short reads and EINTR. PosixFile runs it over the system's pread,
-// the fault-injecting File of the tests over one that misbehaves.
+// The one loop around pread(2): goes on after short reads and EINTR. PosixFile runs it over the system's
+// pread, the fault-injecting File of the tests over one that misbehaves.
 #pragma once
 
 #include <fmt/format.h>

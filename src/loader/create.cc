@@ -295,7 +295,8 @@ Result<std::unique_ptr<internal::LoaderImpl>> create_loader(std::shared_ptr<cons
                                        static_cast<double>(part.n_selected) / static_cast<double>(t.n_rows));
     }
   }
-  p.read_amplification = stored == 0 ? 1 : static_cast<double>(totals.cost.bytes_to_read) / static_cast<double>(stored);
+  p.read_amplification =
+      stored == 0 ? 1 : static_cast<double>(totals.cost.bytes_to_read) / static_cast<double>(stored);
   p.seconds_per_epoch =
       (sample->seconds_per_row + kScatterSeconds) * static_cast<double>(p.rows_this_rank) / p.threads;
   plan::WindowSequence windows(c.share, options.batch_size, c.window.window_rows, true);

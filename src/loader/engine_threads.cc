@@ -218,9 +218,8 @@ void Engine::decode(BlockTask& task, const std::byte* bytes, WorkerState& worker
   Labels::View labels;
   Status status = task.error;
   if (!status.ok()) {
-    status = std::move(status).with_context(fmt::format("{}: rows {} to {}", part.source->label(),
-                                                        task.wanted.front().first,
-                                                        task.wanted.back().last - 1));
+    status = std::move(status).with_context(fmt::format(
+        "{}: rows {} to {}", part.source->label(), task.wanted.front().first, task.wanted.back().last - 1));
   }
   if (status.ok()) {
     auto prepared = config_.labels.prepare(file, {task.wanted.front().first, task.wanted.back().last},

@@ -1,6 +1,7 @@
 // The loader over files that misbehave and a budget that refuses: the same batches, or an error at the next()
-// that needed the bytes, after which the loader is finished and gives everything back. docs/reliability.md lists
-// these tests. Every other loader test also runs over benign faults: loader_test_benign_faults in ctest.
+// that needed the bytes, after which the loader is finished and gives everything back. docs/reliability.md
+// lists these tests. Every other loader test also runs over benign faults: loader_test_benign_faults in
+// ctest.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -8,7 +9,7 @@
 #include <future>
 
 #include "loader/testing/fake_dataset.h"
-#include "memory/testing/refusal.h"
+#include "memory/refusal.h"
 #include "penstock/loader.h"
 
 namespace penstock {
@@ -59,7 +60,8 @@ struct Run {
 };
 
 // An epoch; `begin` runs between create and the first read of the epoch.
-Run run(const std::shared_ptr<FakeDataset>& data, const LoaderOptions& o, const std::function<void()>& begin) {
+Run run(const std::shared_ptr<FakeDataset>& data, const LoaderOptions& o,
+        const std::function<void()>& begin) {
   Run out;
   auto loader = Loader::create(std::make_shared<Dataset>(data), o);
   if (!loader.ok()) {
@@ -107,7 +109,8 @@ struct Named {
 };
 void PrintTo(const Named& n, std::ostream* out) { *out << n.name; }
 std::string name_of(const ::testing::TestParamInfo<std::tuple<Named, std::uint32_t>>& info) {
-  return std::string(std::get<0>(info.param).name) + "_" + std::to_string(std::get<1>(info.param)) + "_threads";
+  return std::string(std::get<0>(info.param).name) + "_" + std::to_string(std::get<1>(info.param)) +
+         "_threads";
 }
 
 class BenignFaults : public ::testing::TestWithParam<std::tuple<Named, std::uint32_t>> {};
@@ -154,7 +157,9 @@ INSTANTIATE_TEST_SUITE_P(
             Named{"EioOnce", {.fail_nth_read = 40}, "Input/output error"},
             Named{"EioForEver", {.fail_nth_read = 40, .fail_for_ever = true}, "Input/output error"},
             Named{"EioAtAByte", {.fail_at = 20'000}, "Input/output error"},
-            Named{"EioAfterAShortRead", {.fail_nth_read = 30, .short_before_error = true}, "Input/output error"},
+            Named{"EioAfterAShortRead",
+                  {.fail_nth_read = 30, .short_before_error = true},
+                  "Input/output error"},
             Named{"TruncatedWhileReading", {.shrink_to = 30'000}, "the file has shrunk to less than"},
             Named{"Vanished", {.vanish_at_read = 30}, "cannot be reopened: No such file"}),
         ::testing::Values(1U, 4U)),
@@ -166,9 +171,8 @@ TEST(LoaderFaults, AnErrorWaitsForTheBatchThatNeedsIt) {
   LoaderOptions o = options(2);
   o.shuffle = false;
   const RowIndex bad = 1000;
-  const Run seen = run_in_time(data, o, [&] {
-    data->sources[0]->faults().set({.fail_at = data->sources[0]->row_offset(bad) + 4});
-  });
+  const Run seen = run_in_time(
+      data, o, [&] { data->sources[0]->faults().set({.fail_at = data->sources[0]->row_offset(bad) + 4}); });
   EXPECT_EQ(seen.error.code(), StatusCode::io_error);
   // The block with the row may begin in an earlier batch, by less than a block of rows.
   EXPECT_LE(seen.batches.size(), bad / o.batch_size);

@@ -3,17 +3,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cctype>
 #include <charconv>
-#include <atomic>
 #include <cmath>
 
-#include "memory/testing/refusal.h"
+#include "memory/refusal.h"
 
 namespace penstock {
 
 namespace {
-std::atomic<std::uint64_t> g_refuse{0}, g_asked{0};  // testing/refusal.h
+std::atomic<std::uint64_t> g_refuse{0}, g_asked{0};  // refusal.h
 
 bool refused_by_test() {
   const std::uint64_t nth = g_refuse.load(std::memory_order_relaxed);

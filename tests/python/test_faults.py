@@ -68,7 +68,9 @@ def files(tmp_path: Path) -> Corpus:
     """Files that a test may damage."""
     folder = tmp_path / "data"
     folder.mkdir()
-    return make_corpus(folder, [6000, 4000], 200, seed=6, chunks=10_000, compression="gzip", compression_opts=1)
+    return make_corpus(
+        folder, [6000, 4000], 200, seed=6, chunks=10_000, compression="gzip", compression_opts=1
+    )
 
 
 @pytest.fixture
@@ -115,7 +117,9 @@ def test_the_systems_eio_surfaces_with_its_place(shim, files, fault):
     done = subprocess.run(**command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr[-2000:]
     first, second = done.stdout.splitlines()
-    assert re.search(r"^5 .*part[01]\.h5ad: X: rows \d+ to \d+: .*reading \d+ bytes at 0x[0-9a-f]+: Input", first)
+    assert re.search(
+        r"^5 .*part[01]\.h5ad: X: rows \d+ to \d+: .*reading \d+ bytes at 0x[0-9a-f]+: Input", first
+    )
     assert "the loader is finished after an error" in second
 
 
@@ -168,7 +172,9 @@ def test_budget_refused_at_every_reservation(files):
             _core.refuse_reservation(k)
             try:
                 ds = files.open()
-                with penstock.Loader(ds, batch_size=1000, memory=budget, obs=["colour"], to="numpy") as loader:
+                with penstock.Loader(
+                    ds, batch_size=1000, memory=budget, obs=["colour"], to="numpy"
+                ) as loader:
                     total = sum(batch.X.data.sum(dtype=np.float64) for batch in loader)
                 assert total == x
             except penstock.MemoryBudgetError as error:
@@ -306,7 +312,12 @@ def test_kill_9_leaves_nothing_behind(files, tmp_path, what):
     killed = 0
     for _ in range(10):
         process = subprocess.Popen(
-            **start, cwd=work, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True
+            **start,
+            cwd=work,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
         )
         assert process.stdout is not None
         if what == "python":

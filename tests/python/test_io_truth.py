@@ -94,7 +94,9 @@ def stream(shim: Path, corpus: Corpus, select: bool = False, window_bytes: int =
 def test_bytes_read_are_as_counted_and_as_planned(shim, files, name, options):
     report = stream(shim, files, **{"batch_size": 256, **options})
     assert report["resident"] == (name != "streamed"), "the case is not what its name says"
-    rows = {"selection": 15_001 // 7 + 1, "second of two ranks": 7501, "drop last": 15 * 999}.get(name, 15_001)
+    rows = {"selection": 15_001 // 7 + 1, "second of two ranks": 7501, "drop last": 15 * 999}.get(
+        name, 15_001
+    )
     assert report["rows"] == 3 * rows
 
 

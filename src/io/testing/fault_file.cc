@@ -50,10 +50,11 @@ Status FaultFile::read_at(ByteOffset offset, std::span<std::byte> out) const {
   }
   const auto covers = [&](ByteOffset at) { return at >= offset && at - offset < out.size(); };
   if (faults.vanish_at_read && number >= *faults.vanish_at_read) {
-    return Status::io_error(fmt::format("{}: cannot be reopened: {}", label(), std::strerror(ENOENT)), ENOENT);
+    return Status::io_error(fmt::format("{}: cannot be reopened: {}", label(), std::strerror(ENOENT)),
+                            ENOENT);
   }
-  const bool nth = faults.fail_nth_read && (faults.fail_for_ever ? number >= *faults.fail_nth_read
-                                                                 : number == *faults.fail_nth_read);
+  const bool nth = faults.fail_nth_read &&
+                   (faults.fail_for_ever ? number >= *faults.fail_nth_read : number == *faults.fail_nth_read);
   const bool fails = nth || (faults.fail_at && covers(*faults.fail_at));
   std::uint64_t call = 0;
   PENSTOCK_RETURN_IF_ERROR(read_fully(

@@ -1,5 +1,5 @@
-// A File that misbehaves on purpose, and counts what is asked of it. Tests and fuzzers only. It runs PosixFile's
-// own loop (read_fully.h) over a pread that is short, interrupted or broken.
+// A File that misbehaves on purpose, and counts what is asked of it. Tests and fuzzers only. It runs
+// PosixFile's own loop (read_fully.h) over a pread that is short, interrupted or broken.
 //
 //   auto file = std::make_shared<FaultFile>(std::move(real));
 //   limits.opener = [&](const std::string&) { return Result<std::shared_ptr<const File>>(file); };

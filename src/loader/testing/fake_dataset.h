@@ -93,7 +93,8 @@ class FakeSource : public RowSource {
  public:
   FakeSource(const FakeSpec& spec, const FakeFileSpec& file, std::uint64_t first_row, std::string label)
       : chunk_rows_(file.chunk_rows), label_(label), file_(std::make_shared<FakeFile>(label)) {
-    if (const char* faults = std::getenv("PENSTOCK_TEST_FAULTS"); faults && std::strcmp(faults, "benign") == 0) {
+    if (const char* faults = std::getenv("PENSTOCK_TEST_FAULTS");
+        faults && std::strcmp(faults, "benign") == 0) {
       read_->set({.delay = std::chrono::microseconds(20), .short_reads = true, .interrupts = true});
     }
     traits_.n_rows = file.rows;
@@ -112,7 +113,8 @@ class FakeSource : public RowSource {
     traits_.stored_bytes = file_->bytes.size();
   }
   FakeFile& file() const { return *file_; }
-  // What the loader reads through. PENSTOCK_TEST_FAULTS=benign makes every file of every test short of breath.
+  // What the loader reads through. PENSTOCK_TEST_FAULTS=benign makes every file of every test short of
+  // breath.
   FaultFile& faults() const { return *read_; }
   ByteOffset row_offset(RowIndex r) const { return offsets_[r] * 8; }
 
