@@ -54,15 +54,15 @@ std::string bytes_of(const Batch& batch) {
   return out;
 }
 
-struct Run {
+struct Outcome {
   std::vector<std::string> batches;
   Status error;  // ok: the epoch came to its end
 };
 
 // An epoch; `begin` runs between create and the first read of the epoch.
-Run run(const std::shared_ptr<FakeDataset>& data, const LoaderOptions& o,
-        const std::function<void()>& begin) {
-  Run out;
+Outcome run(const std::shared_ptr<FakeDataset>& data, const LoaderOptions& o,
+            const std::function<void()>& begin) {
+  Outcome out;
   auto loader = Loader::create(std::make_shared<Dataset>(data), o);
   if (!loader.ok()) {
     out.error = loader.status();
@@ -86,8 +86,8 @@ Run run(const std::shared_ptr<FakeDataset>& data, const LoaderOptions& o,
 }
 
 // The same, and gives up on a hang.
-Run run_in_time(const std::shared_ptr<FakeDataset>& data, const LoaderOptions& o,
-                const std::function<void()>& begin) {
+Outcome run_in_time(const std::shared_ptr<FakeDataset>& data, const LoaderOptions& o,
+                    const std::function<void()>& begin) {
   auto done = std::async(std::launch::async, [&] { return run(data, o, begin); });
   if (done.wait_for(std::chrono::seconds(60)) != std::future_status::ready) {
     ADD_FAILURE() << "no end after 60 s";
@@ -118,7 +118,7 @@ TEST_P(BenignFaults, GiveTheSameBatches) {
   const auto& [fault, threads] = GetParam();
   const auto data = make();
   set_faults(*data, fault.faults);
-  const Run seen = run_in_time(data, options(threads), [] {});
+  const Outcome seen = run_in_time(data, options(threads), [] {});
   EXPECT_TRUE(seen.error.ok()) << seen.error.to_string();
   ASSERT_FALSE(reference().empty());
   EXPECT_EQ(seen.batches, reference());
@@ -139,7 +139,7 @@ class HostileFaults : public ::testing::TestWithParam<std::tuple<Named, std::uin
 TEST_P(HostileFaults, SurfaceAtTheBatchThatNeededTheBytes) {
   const auto& [fault, threads] = GetParam();
   const auto data = make();
-  const Run seen = run_in_time(data, options(threads), [&, f = &fault] { set_faults(*data, f->faults); });
+  const Outcome seen = run_in_time(data, options(threads), [&, f = &fault] { set_faults(*data, f->faults); });
   ASSERT_EQ(seen.error.code(), StatusCode::io_error) << seen.error.to_string();
   // What came before is right, and nothing came short.
   ASSERT_LT(seen.batches.size(), reference().size());
@@ -171,7 +171,7 @@ TEST(LoaderFaults, AnErrorWaitsForTheBatchThatNeedsIt) {
   LoaderOptions o = options(2);
   o.shuffle = false;
   const RowIndex bad = 1000;
-  const Run seen = run_in_time(
+  const Outcome seen = run_in_time(
       data, o, [&] { data->sources[0]->faults().set({.fail_at = data->sources[0]->row_offset(bad) + 4}); });
   EXPECT_EQ(seen.error.code(), StatusCode::io_error);
   // The block with the row may begin in an earlier batch, by less than a block of rows.
@@ -187,7 +187,7 @@ TEST(LoaderFaults, BudgetRefusedAtEveryReservation) {
     const auto data = make();
     const LoaderOptions o = options(2);
     testing::refuse_reservation(k);
-    const Run seen = run_in_time(data, o, [] {});
+    const Outcome seen = run_in_time(data, o, [] {});
     const std::uint64_t asked = testing::reservations_asked();
     testing::refuse_reservation(0);
     if (seen.error.ok()) {
