@@ -10,6 +10,7 @@
 
 #include "anndata/column_reader.h"
 #include "anndata/obs_column.h"
+#include "memory/grow.h"
 
 namespace penstock::anndata {
 
@@ -116,11 +117,11 @@ Result<std::shared_ptr<const CodedStrings>> code(const FrameColumn& column, Memo
       if (!coder.add(std::move(rows.strings[i]), missing)) return too_many(column);
     }
     const ByteCount bytes = fixed + coder.name_bytes();
-    if (!result->held.resize(bytes)) return budget.reserve(MemoryTag::obs, bytes).status();
+    PENSTOCK_RETURN_IF_ERROR(grow(result->held, budget, MemoryTag::obs, bytes));
   }
   result->names = coder.sort();
   const ByteCount both = fixed + coder.name_bytes() + n * code_width(result->names.size());
-  if (!result->held.resize(both)) return budget.reserve(MemoryTag::obs, both).status();
+  PENSTOCK_RETURN_IF_ERROR(grow(result->held, budget, MemoryTag::obs, both));
   result->column = std::make_shared<CodedColumn>(coder.codes(), result->names.size());
   (void)result->held.resize(n * code_width(result->names.size()) + string_bytes(result->names));  // shrinks
   return std::shared_ptr<const CodedStrings>(std::move(result));

@@ -9,6 +9,7 @@
 
 #include "anndata/numbers.h"
 #include "base/checked.h"
+#include "memory/grow.h"
 
 namespace penstock {
 
@@ -177,7 +178,7 @@ Result<std::shared_ptr<const Categories>> read_categories(const FrameColumn& col
   result->kind = values.kind;
   result->names = texts_of(std::move(values));
   const ByteCount bytes = string_bytes(result->names);
-  if (!result->held.resize(bytes)) return budget.reserve(MemoryTag::obs, bytes).status();
+  PENSTOCK_RETURN_IF_ERROR(grow(result->held, budget, MemoryTag::obs, bytes));
   return std::shared_ptr<const Categories>(std::move(result));
 }
 

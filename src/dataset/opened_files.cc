@@ -8,6 +8,7 @@
 #include "anndata/column_reader.h"
 #include "anndata/matrices.h"
 #include "hdf5/hdf5.h"
+#include "memory/grow.h"
 
 namespace penstock::internal {
 
@@ -47,8 +48,7 @@ Status read_var_names(const TextReader& reader, OpenedFiles& opened) {
     std::move(names.begin(), names.end(), std::back_inserter(opened.var_names));
   }
   const ByteCount bytes = anndata::string_bytes(opened.var_names);
-  if (opened.var_names_held.resize(bytes)) return {};
-  return opened.budget->reserve(MemoryTag::index, bytes).status();
+  return grow(opened.var_names_held, *opened.budget, MemoryTag::index, bytes);
 }
 
 // Streams: another file's names are compared and forgotten.

@@ -11,6 +11,7 @@
 #include "loader/epoch_cost.h"
 #include "loader/loader_impl.h"
 #include "loader/sample.h"
+#include "memory/grow.h"
 
 namespace penstock::loader {
 namespace {
@@ -225,9 +226,8 @@ Result<std::unique_ptr<internal::LoaderImpl>> create_loader(std::shared_ptr<cons
   const std::uint64_t ranges = scattered ? std::min(c.blocks.largest(), c.blocks.largest_span() / 2 + 1) : 1;
   const ByteCount lists =
       kMaxTasks * (ranges * sizeof(RowRange) + (totals.cost.requests == 0 ? 0 : 64 * sizeof(ReadRequest)));
-  if (!c.index_memory.resize(c.index_memory.bytes() + lists)) {
-    return does_not_fit(budget->reserve(MemoryTag::index, lists).status());
-  }
+  const Status grown = grow(c.index_memory, *budget, MemoryTag::index, c.index_memory.bytes() + lists);
+  if (!grown.ok()) return does_not_fit(grown);
 
   // The other half of the budget.
   plan::RestInput rest;
@@ -247,10 +247,20 @@ Result<std::unique_ptr<internal::LoaderImpl>> create_loader(std::shared_ptr<cons
   rest.batch = c.batch;
   rest.batches_per_bin = c.window.bin_rows / options.batch_size;
   PENSTOCK_ASSIGN_OR_RETURN(c.rest, plan::size_rest(in, rest));
-  PENSTOCK_ASSIGN_OR_RETURN(c.window_memory, budget->reserve(MemoryTag::window, c.window.window_bytes));
-  PENSTOCK_ASSIGN_OR_RETURN(c.scratch_memory, budget->reserve(MemoryTag::scratch, c.rest.scratch_bytes));
-  PENSTOCK_ASSIGN_OR_RETURN(c.fetch_memory, budget->reserve(MemoryTag::fetch, c.rest.fetch_bytes));
-  PENSTOCK_ASSIGN_OR_RETURN(c.slots_memory, budget->reserve(MemoryTag::slots, c.rest.slots_bytes));
+  struct Taking {
+    MemoryTag tag;
+    ByteCount bytes;
+    Reservation* into;
+  };
+  for (const Taking& take : {Taking{MemoryTag::window, c.window.window_bytes, &c.window_memory},
+                             Taking{MemoryTag::scratch, c.rest.scratch_bytes, &c.scratch_memory},
+                             Taking{MemoryTag::fetch, c.rest.fetch_bytes, &c.fetch_memory},
+                             Taking{MemoryTag::slots, c.rest.slots_bytes, &c.slots_memory}}) {
+    // What fits by plan may not be there: somebody else took from a shared budget meanwhile.
+    auto held = budget->reserve(take.tag, take.bytes);
+    if (!held.ok()) return does_not_fit(held.status());
+    *take.into = *std::move(held);
+  }
 
   // The plan in words and numbers.
   Plan& p = impl->plan;
