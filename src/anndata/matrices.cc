@@ -8,6 +8,7 @@
 
 #include "anndata/attributes.h"
 #include "anndata/numbers.h"
+#include "store/readable.h"
 
 namespace penstock::anndata {
 
@@ -94,11 +95,13 @@ std::string advice(const std::vector<MatrixEntry>& entries, const std::string& a
 
 Result<std::vector<MatrixEntry>> list_matrices(const store::Group& root) {
   std::vector<MatrixEntry> entries;
+  PENSTOCK_RETURN_IF_ERROR(store::readable(root));
   if (root.has("X")) add_child(root, "X", "X", entries);
   if (root.has("raw")) {
     PENSTOCK_ASSIGN_OR_RETURN(const auto raw, root.child("raw"));
     // Some writers leave a null array where there is no raw.
     const store::Group* group = raw->as_group();
+    if (group != nullptr) PENSTOCK_RETURN_IF_ERROR(store::readable(*group));
     if (group != nullptr && group->has("X")) add_child(*group, "X", "raw/X", entries);
   }
   if (root.has("layers")) {
@@ -117,11 +120,13 @@ namespace {
 Result<std::optional<MatrixEntry>> find_matrix(const store::Group& root, const std::string& name) {
   const std::size_t slash = name.find('/');
   const std::string head = name.substr(0, slash);
+  PENSTOCK_RETURN_IF_ERROR(store::readable(root));
   if (!root.has(head)) return std::optional<MatrixEntry>();
   PENSTOCK_ASSIGN_OR_RETURN(auto node, root.child(head));
   if (slash != std::string::npos) {
     const store::Group* group = node->as_group();
     const std::string rest = name.substr(slash + 1);
+    if (group != nullptr) PENSTOCK_RETURN_IF_ERROR(store::readable(*group));
     if (group == nullptr || !group->has(rest)) return std::optional<MatrixEntry>();
     PENSTOCK_ASSIGN_OR_RETURN(node, group->child(rest));
   }

@@ -137,7 +137,7 @@ def test_a_file_truncated_while_it_is_read(loader, files):
 
 def test_a_bit_flip_in_a_gzip_chunk(loader, files):
     with h5py.File(files.paths[1]) as file:
-        chunk = file["X/data"].id.get_chunk_info(file["X/data"].id.get_num_chunks() - 1)
+        chunk = file["X/data"].id.get_chunk_info(file["X/data"].id.get_num_chunks() // 2)
     with open(files.paths[1], "r+b") as file:
         file.seek(chunk.byte_offset + chunk.size - 3)  # the checksum that ends the zlib stream
         byte = file.read(1)[0]
