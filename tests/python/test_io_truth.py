@@ -71,7 +71,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     )
 
 
-def stream(shim: Path, corpus: Corpus, epochs: int = 3, select: bool = False, window_bytes: int = 0, **loader: object) -> dict:
+def stream(
+    shim: Path, corpus: Corpus, epochs: int = 3, select: bool = False, window_bytes: int = 0, **loader: object
+) -> dict:
     spec = json.dumps({"epochs": epochs, "select": select, "window_bytes": window_bytes, "loader": loader})
     env = io_shim.environment(shim)
     env["PYTHONPATH"] = ":".join(sys.path)
@@ -95,9 +97,7 @@ def stream(shim: Path, corpus: Corpus, epochs: int = 3, select: bool = False, wi
 def test_bytes_read_are_as_counted_and_as_planned(shim, files, name, options):
     report = stream(shim, files, **{"batch_size": 256, **options})
     assert report["resident"] == (name != "streamed"), "the case is not what its name says"
-    rows = {"selection": 2143, "second of two ranks": 7501, "drop last": 15 * 999}.get(
-        name, 15_001
-    )
+    rows = {"selection": 2143, "second of two ranks": 7501, "drop last": 15 * 999}.get(name, 15_001)
     assert report["rows"] == 3 * rows
 
 
