@@ -185,7 +185,8 @@ def test_budget_refused_at_every_reservation(tmp_path):
             asked = _core.reservations_asked()
             _core.refuse_reservation(0)
             loader = ds = None
-            gc.collect()
+            if budget.used != 0:  # a cycle may hold the loader
+                gc.collect()
             assert budget.used == 0, k
             if asked < k:
                 break
