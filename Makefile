@@ -75,7 +75,8 @@ CPP_FILES := find include src python tests benchmarks fuzz examples tools -name 
 
 # --- builds ---
 
-build-fuzz: setup-test
+# The sanitizers come with clang, which compiles instrumented code in two thirds of the time GCC takes.
+build-asan build-tsan build-fuzz: setup-test
 build-release build-asan build-tsan build-fuzz: build-%: setup
 	@mkdir -p build; cmake --preset $* >build/$*.log 2>&1 || { cat build/$*.log; exit 1; }
 	@cmake --build --preset $* -j $(JOBS)

@@ -137,28 +137,37 @@ void read_blocks(const RowSource& source, std::uint64_t seed, std::map<RowIndex,
     }
     RowIndex rows = 0;
     for (const RowRange& range : wanted) rows += range.size();
-    RequestList list;
-    if (!outcome.take(source.requests(wanted, list))) return;
-    const ReadCost cost = source.cost(wanted);
-    require(cost.stored == list.total_bytes() && cost.requests == list.requests().size(),
-            "the price of a block is not what it asks for");
     const ByteCount scratch_bytes = source.scratch_bytes(rows);
     if (scratch_bytes > kMostBytes) return;
-    Status read;
-    const auto fetched = fetch(list, read);
-    outcome.take(read);
-    if (!fetched) continue;
     const Aligned scratch(scratch_bytes);
     Scratch room{scratch.bytes(), &codec};
-    Sink sink(source, wanted);
-    const Status decoded =
-        source.decode(wanted, Fetched(list.requests(), fetched->bytes().data()), room, sink);
-    outcome.take(sink.encoded);
-    if (outcome.take(decoded)) require(sink.complete(), "rows are missing");
-    for (const auto& [row, content] : sink.rows) {
-      const auto [before, fresh] = known.emplace(row, content);
-      require(fresh || before->second == content,
-              fmt::format("row {} differs from when it was read before", row));
+    // From whole chunks only when a head was too short, as a loader does.
+    for (const Heads heads : {Heads::estimated, Heads::whole}) {
+      RequestList list;
+      if (!outcome.take(source.requests(wanted, heads, list))) return;
+      list.coalesce(kCoalesceGap, kCoalesceMax);
+      const ReadCost cost = source.cost(wanted);
+      require(heads == Heads::whole ||
+                  (cost.stored == list.total_bytes() && cost.requests == list.requests().size()),
+              "the price of a block is not what it asks for");
+      Status read;
+      const auto fetched = fetch(list, read);
+      outcome.take(read);
+      if (!fetched) break;
+      Sink sink(source, wanted);
+      const Status decoded =
+          source.decode(wanted, Fetched(list.requests(), fetched->bytes().data()), room, sink);
+      require(!room.head_too_short || heads == Heads::estimated, "a whole chunk is too short a head");
+      if (!room.head_too_short) {
+        outcome.take(sink.encoded);
+        if (outcome.take(decoded)) require(sink.complete(), "rows are missing");
+      }
+      for (const auto& [row, content] : sink.rows) {
+        const auto [before, fresh] = known.emplace(row, content);
+        require(fresh || before->second == content,
+                fmt::format("row {} differs from when it was read before", row));
+      }
+      if (!room.head_too_short) break;
     }
   }
 }

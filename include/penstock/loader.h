@@ -41,12 +41,21 @@ struct LoaderStats {
   std::uint64_t batches = 0, rows = 0;  // delivered by next()
   std::uint64_t entries = 0;            // non-zeros delivered
   std::uint64_t rows_decoded = 0, blocks_decoded = 0;
-  std::uint64_t bytes_read = 0, reads = 0, bytes_decoded = 0;
+  // Where every byte was read for. bytes_read_all == bytes_opening + bytes_planning + bytes_read +
+  // bytes_reread when nothing else used the Dataset meanwhile; a read that failed counts nowhere exactly.
+  std::uint64_t bytes_opening = 0;   // from the Dataset's files before this loader was made: metadata
+  std::uint64_t bytes_planning = 0;  // to make it: labels and row offsets that stay in memory, the sample
+  std::uint64_t bytes_read = 0, reads = 0;  // blocks of all epochs begun, the next one's first windows too
+  std::uint64_t epoch_bytes_read = 0,
+                epoch_reads = 0;                // of those, for `epoch`; at its end Loader::epoch_cost()
+  std::uint64_t bytes_reread = 0, rereads = 0;  // for deferred rows and heads too short
+  std::uint64_t bytes_read_all = 0;  // from the Dataset's files by anyone, ever: counted at the files
+  std::uint64_t bytes_decoded = 0;
   std::uint64_t rows_deferred = 0;    // found no page; read again when assembled
   std::uint64_t heads_too_short = 0;  // blocks whose last chunks were read twice: the estimate was too short
-  std::uint64_t values_rounded = 0;   // inexact conversions to the output dtype
-  std::uint64_t rows_sorted = 0;      // rows that were not sorted by column in the file
-  std::uint64_t labels_missing = 0;   // label values delivered as -1 or NaN
+  std::uint64_t values_rounded = 0;  // inexact conversions to the output dtype
+  std::uint64_t rows_sorted = 0;     // rows that were not sorted by column in the file
+  std::uint64_t labels_missing = 0;  // label values delivered as -1 or NaN
   double read_seconds = 0, decode_seconds = 0, assemble_seconds = 0;  // decode includes scatter
   double worker_idle_seconds = 0;                                     // decode threads with nothing to do
   double consumer_wait_seconds = 0;                                   // next() waiting for a batch
@@ -85,6 +94,9 @@ class Loader {
   Result<std::optional<Batch>> next(const std::function<bool()>& interrupted = {});
   // Waits for the batch that next() would return and leaves it there. The view is read-only: copy it.
   Result<std::optional<Batch>> peek(const std::function<bool()>& interrupted = {});
+
+  // What reading an epoch takes, exactly; a pass over the table of blocks, no I/O. `cancelled` after close().
+  Result<EpochCost> epoch_cost(std::uint64_t epoch) const;
 
   LoaderStats stats() const;
   // Stops and joins the threads, frees all memory but batches still held. Idempotent; a waiting next()

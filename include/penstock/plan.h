@@ -12,6 +12,12 @@
 
 namespace penstock {
 
+// Reading one epoch of one rank: bytes and requests of whole files' ranges, bytes that come out of the
+// codecs.
+struct EpochCost {
+  std::uint64_t bytes_to_read = 0, bytes_to_decode = 0, requests = 0;
+};
+
 struct Plan {
   // data
   std::uint64_t n_files = 0, n_rows = 0, n_cols = 0;
@@ -36,11 +42,12 @@ struct Plan {
   std::uint64_t slot_bytes_max = 0;     // the largest batch the metadata allows
   std::uint64_t compact_row_bytes = 0;  // estimate of a row in the window
   bool resident_rows = true;            // row offsets and codes stay in memory (else re-read with each block)
-  // cost of one epoch of this rank (world_size == 1: exact for a cold start)
+  // Cost of epoch 0 of this rank: exactly what is read, rows that get deferred apart. Other epochs cut other
+  // blocks: Loader::epoch_cost() is exact for each.
   std::uint64_t bytes_to_read = 0, bytes_to_decode = 0, requests = 0;
   double read_amplification =
-      1;                         // bytes_to_read / bytes of the chunks that hold the selected rows, each once
-  double seconds_per_epoch = 0;  // from the sample's decode time; 0 when unknown
+      1;  // bytes of all blocks / bytes of the chunks that hold the selected rows, each once
+  double seconds_per_epoch = 0;         // from the sample's decode time; 0 when unknown
   std::uint64_t first_window_rows = 0;  // rows that are read before the first batch
   // memory: the most each tag will hold
   std::uint64_t memory = 0;

@@ -245,6 +245,12 @@ def densify(indptr: Any, indices: Any, values: Any, out: Any) -> bool:
 def usable_cores() -> int:
     """Cores this process may use: affinity and cgroup quota, at least 1."""
 
+def refuse_reservation(nth: int) -> None:
+    """Tests only: the nth reservation from now on is refused; 0: none is."""
+
+def reservations_asked() -> int:
+    """Tests only: reservations since then."""
+
 class Loader:
     """Internal: see penstock.Loader."""
 
@@ -285,4 +291,5 @@ class Loader:
         """As next(), but the batch stays. Read-only: copy it."""
 
     def stats(self) -> dict[str, Any]: ...
+    def epoch_cost(self, epoch: int) -> dict[str, int]: ...
     def close(self) -> None: ...

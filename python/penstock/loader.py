@@ -540,8 +540,12 @@ class Loader(_Base):
         -------
         dict
             ``batches``, ``rows``, ``entries`` (non-zeros) delivered; ``rows_decoded``, ``blocks_decoded``,
-            ``bytes_read``, ``reads``, ``bytes_decoded``; ``rows_deferred``,
-            ``heads_too_short`` (blocks whose last chunks were read twice), ``values_rounded``,
+            ``bytes_decoded``; ``bytes_read`` and ``reads`` of all epochs begun (the next one's first
+            windows are read before you ask for it), ``epoch_bytes_read`` and ``epoch_reads`` of this one,
+            ``bytes_opening`` and ``bytes_planning`` before the first, ``bytes_reread`` and ``rereads`` for
+            deferred rows and heads too short, ``bytes_read_all`` from the Dataset's files by anyone;
+            ``rows_deferred``, ``heads_too_short`` (blocks whose last chunks were read twice),
+            ``values_rounded``,
             ``rows_sorted``, ``labels_missing``; times in seconds summed over threads: ``read_seconds``,
             ``decode_seconds``, ``assemble_seconds``, ``worker_idle_seconds``,
             ``consumer_wait_seconds``, ``consumer_busy_seconds``, ``elapsed_seconds``; ``slots_held``, the

@@ -10,6 +10,7 @@
 
 #include "base/cores.h"
 #include "bindings.h"
+#include "memory/refusal.h"
 
 namespace penstock::python {
 
@@ -135,8 +136,15 @@ nb::dict stats(const LoaderHandle& self) {
   out["entries"] = s.entries;
   out["rows_decoded"] = s.rows_decoded;
   out["blocks_decoded"] = s.blocks_decoded;
+  out["bytes_opening"] = s.bytes_opening;
+  out["bytes_planning"] = s.bytes_planning;
   out["bytes_read"] = s.bytes_read;
   out["reads"] = s.reads;
+  out["epoch_bytes_read"] = s.epoch_bytes_read;
+  out["epoch_reads"] = s.epoch_reads;
+  out["bytes_reread"] = s.bytes_reread;
+  out["rereads"] = s.rereads;
+  out["bytes_read_all"] = s.bytes_read_all;
   out["bytes_decoded"] = s.bytes_decoded;
   out["rows_deferred"] = s.rows_deferred;
   out["heads_too_short"] = s.heads_too_short;
@@ -160,6 +168,9 @@ nb::dict stats(const LoaderHandle& self) {
 
 void bind_loader(nb::module_& m) {
   m.def("usable_cores", &usable_cores, "Cores this process may use: affinity and cgroup quota, at least 1.");
+  m.def("refuse_reservation", &testing::refuse_reservation, nb::arg("nth"),
+        "Tests only: the nth reservation from now on is refused; 0: none is.");
+  m.def("reservations_asked", &testing::reservations_asked, "Tests only: reservations since then.");
   nb::class_<LoaderHandle>(m, "Loader", "Internal: see penstock.Loader.")
       .def_static("create", &create, nb::arg("dataset"), nb::kw_only(), nb::arg("batch_size"),
                   nb::arg("shared_budget").none(), nb::arg("memory"), nb::arg("shuffle"), nb::arg("seed"),
@@ -187,6 +198,17 @@ void bind_loader(nb::module_& m) {
       .def("peek", &peek, nb::arg("dlpack"), nb::sig("def peek(self, dlpack: bool) -> typing.Any"),
            "As next(), but the batch stays. Read-only: copy it.")
       .def("stats", &stats, nb::sig("def stats(self) -> dict[str, typing.Any]"))
+      .def(
+          "epoch_cost",
+          [](const LoaderHandle& self, std::uint64_t epoch) {
+            const EpochCost cost = unwrap(without_gil([&] { return self.ptr->epoch_cost(epoch); }));
+            nb::dict out;
+            out["bytes_to_read"] = cost.bytes_to_read;
+            out["bytes_to_decode"] = cost.bytes_to_decode;
+            out["requests"] = cost.requests;
+            return out;
+          },
+          nb::arg("epoch"), nb::sig("def epoch_cost(self, epoch: int) -> dict[str, int]"))
       .def("close", [](LoaderHandle& self) { without_gil([&] { self.ptr->close(); }); });
 }
 

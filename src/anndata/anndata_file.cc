@@ -7,6 +7,7 @@
 #include "anndata/attributes.h"
 #include "anndata/matrices.h"
 #include "store/names.h"
+#include "store/readable.h"
 
 namespace penstock::anndata {
 
@@ -42,6 +43,7 @@ Status not_anndata(const store::Group& root) {
 }
 
 Result<Frame> open_frame(const store::Group& group, const std::string& name) {
+  PENSTOCK_RETURN_IF_ERROR(store::readable(group));
   if (!group.has(name)) return Status::corrupt(fmt::format("{}: no '{}' in it", group.where(), name));
   PENSTOCK_ASSIGN_OR_RETURN(auto node, group.child(name));
   return Frame::open(std::move(node));
@@ -63,6 +65,7 @@ Status check_sizes(const AnnDataFile& file) {
 Result<AnnDataFile> AnnDataFile::open(std::shared_ptr<const store::Group> root, const std::string& matrix,
                                       MemoryBudget& index_budget) {
   PENSTOCK_RETURN_IF_ERROR(check_matrix_name(matrix));
+  PENSTOCK_RETURN_IF_ERROR(store::readable(*root));
   if (!has_all(*root, {"obs", "var"}) || root->has("mod")) return not_anndata(*root);
   AnnDataFile file;
   // Tables first: those of the oldest layout say what a user can do about the file.

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "store/readable.h"
+
 namespace penstock::anndata {
 
 Result<std::optional<std::string>> string_attribute(const store::Node& node, const std::string& name) {
@@ -36,6 +38,7 @@ Result<std::optional<std::vector<std::uint64_t>>> shape_attribute(const store::N
 }
 
 Result<std::shared_ptr<const store::Array>> array_child(const store::Group& group, const std::string& name) {
+  PENSTOCK_RETURN_IF_ERROR(store::readable(group));
   if (!group.has(name)) return Status::corrupt(fmt::format("{}: no '{}' in it", group.where(), name));
   PENSTOCK_ASSIGN_OR_RETURN(const auto node, group.child(name));
   auto array = as_array(node);

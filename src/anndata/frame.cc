@@ -6,6 +6,7 @@
 
 #include "anndata/attributes.h"
 #include "store/names.h"
+#include "store/readable.h"
 
 namespace penstock::anndata {
 
@@ -124,6 +125,7 @@ Result<FrameColumn> open_nullable(const store::Group& group, const std::string& 
 
 Result<FrameColumn> open_group(const store::Group& group) {
   PENSTOCK_ASSIGN_OR_RETURN(const std::string type, encoding_type(group));
+  PENSTOCK_RETURN_IF_ERROR(store::readable(group));
   if (is_categorical(group, type)) {
     PENSTOCK_ASSIGN_OR_RETURN(auto codes, array_child(group, "codes"));
     if (!group.has("categories")) return Status::corrupt(group.where() + ": no 'categories' in it");
@@ -175,6 +177,7 @@ Result<Frame> Frame::open(std::shared_ptr<const store::Node> node) {
   PENSTOCK_ASSIGN_OR_RETURN(const auto index_name, string_attribute(*group, "_index"));
   if (!index_name) return Status::corrupt(group->where() + ": no attribute '_index', so not a dataframe");
   frame.index_name_ = *index_name;
+  PENSTOCK_RETURN_IF_ERROR(store::readable(*group));
   if (!group->has(frame.index_name_)) {
     return Status::corrupt(fmt::format("{}: the index '{}' is absent", group->where(), frame.index_name_));
   }
@@ -203,6 +206,7 @@ Result<FrameColumn> Frame::column(const std::string& name) const {
         fmt::format("{}: no column '{}'; {}", where(), name, store::suggest_names(name, columns_)));
   }
   const store::Group& group = *node_->as_group();
+  PENSTOCK_RETURN_IF_ERROR(store::readable(group));
   if (!group.has(name))
     return Status::corrupt(fmt::format("{}: column '{}' is listed but absent", where(), name));
   PENSTOCK_ASSIGN_OR_RETURN(auto node, group.child(name));

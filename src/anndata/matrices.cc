@@ -8,6 +8,7 @@
 
 #include "anndata/attributes.h"
 #include "anndata/numbers.h"
+#include "store/readable.h"
 
 namespace penstock::anndata {
 
@@ -19,10 +20,15 @@ std::string shape_text(const std::vector<std::uint64_t>& shape) {
   return text;
 }
 
-// What a matrix is, from its attributes and children; says so when even that cannot be read.
-void describe_group(const store::Group& group, MatrixEntry& entry) {
+// What a matrix is, from its attributes and children; says so when even that cannot be read. `failure` is set
+// when the disk or the budget failed: that is not the matrix's fault.
+void describe_group(const store::Group& group, MatrixEntry& entry, Status* failure) {
   const auto type = encoding_type(group);
   const auto legacy = string_attribute(group, "h5sparse_format");
+  for (const Status& status :
+       {type.ok() ? Status() : type.status(), legacy.ok() ? Status() : legacy.status()}) {
+    if (status.code() == StatusCode::budget || status.code() == StatusCode::io_error) *failure = status;
+  }
   if (legacy.ok() && legacy.value()) {
     entry.description =
         fmt::format("a {} matrix as anndata before 0.7 wrote it (h5sparse_format)", *legacy.value());
@@ -45,11 +51,11 @@ void describe_group(const store::Group& group, MatrixEntry& entry) {
   entry.readable = csr;
 }
 
-MatrixEntry describe(std::string name, std::shared_ptr<const store::Node> node) {
+MatrixEntry describe(std::string name, std::shared_ptr<const store::Node> node, Status* failure) {
   MatrixEntry entry;
   entry.name = std::move(name);
   if (const store::Group* group = node->as_group()) {
-    describe_group(*group, entry);
+    describe_group(*group, entry, failure);
   } else {
     const store::Array& array = *node->as_array();
     entry.description =
@@ -65,7 +71,8 @@ void add_child(const store::Group& group, const std::string& child, std::string 
                std::vector<MatrixEntry>& entries) {
   auto node = group.child(child);
   if (node.ok()) {
-    entries.push_back(describe(std::move(name), std::move(node).value()));
+    Status ignored;  // a list says what it can
+    entries.push_back(describe(std::move(name), std::move(node).value(), &ignored));
     return;
   }
   MatrixEntry unreadable;
@@ -94,11 +101,13 @@ std::string advice(const std::vector<MatrixEntry>& entries, const std::string& a
 
 Result<std::vector<MatrixEntry>> list_matrices(const store::Group& root) {
   std::vector<MatrixEntry> entries;
+  PENSTOCK_RETURN_IF_ERROR(store::readable(root));
   if (root.has("X")) add_child(root, "X", "X", entries);
   if (root.has("raw")) {
     PENSTOCK_ASSIGN_OR_RETURN(const auto raw, root.child("raw"));
     // Some writers leave a null array where there is no raw.
     const store::Group* group = raw->as_group();
+    if (group != nullptr) PENSTOCK_RETURN_IF_ERROR(store::readable(*group));
     if (group != nullptr && group->has("X")) add_child(*group, "X", "raw/X", entries);
   }
   if (root.has("layers")) {
@@ -117,15 +126,20 @@ namespace {
 Result<std::optional<MatrixEntry>> find_matrix(const store::Group& root, const std::string& name) {
   const std::size_t slash = name.find('/');
   const std::string head = name.substr(0, slash);
+  PENSTOCK_RETURN_IF_ERROR(store::readable(root));
   if (!root.has(head)) return std::optional<MatrixEntry>();
   PENSTOCK_ASSIGN_OR_RETURN(auto node, root.child(head));
   if (slash != std::string::npos) {
     const store::Group* group = node->as_group();
     const std::string rest = name.substr(slash + 1);
+    if (group != nullptr) PENSTOCK_RETURN_IF_ERROR(store::readable(*group));
     if (group == nullptr || !group->has(rest)) return std::optional<MatrixEntry>();
     PENSTOCK_ASSIGN_OR_RETURN(node, group->child(rest));
   }
-  return std::optional(describe(name, std::move(node)));
+  Status failure;
+  auto entry = describe(name, std::move(node), &failure);
+  if (!failure.ok()) return failure;
+  return std::optional(std::move(entry));
 }
 
 // What to say of a matrix that cannot be opened: what is there instead.

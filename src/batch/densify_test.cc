@@ -55,6 +55,7 @@ TEST_P(Densify, every_type_class_and_shape) {
     visit_numeric(type, [&]<class T>(std::type_identity<T>) {
       for (const ValueClass cls : {ValueClass::u8, ValueClass::u16, ValueClass::wide}) {
         for (const std::size_t n_cols : {0, 1, 5, 31, 64, 100, 2000, 2048, 4096, 4097, 8192, 20001}) {
+          if (testing::kAddressSanitizer && n_cols > 8192) continue;
           for (const std::size_t n : {std::size_t{0}, std::size_t{1}, n_cols / 20, n_cols}) {
             expect_dense<std::uint16_t, T>(n_cols, n, cls, type, n_cols % 7);
           }

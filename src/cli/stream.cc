@@ -95,7 +95,9 @@ Status run(const StreamFlags& flags) {
       PENSTOCK_RETURN_IF_ERROR(run_epoch(*loader, progress, rows_in_all, start, first_batch));
     }
   }
-  report(flags, *loader, seconds_since(start), first_batch.value_or(0));
+  const double seconds = seconds_since(start);
+  loader->close();  // reads ahead for an epoch that will not come end here: what is reported is what was read
+  report(flags, *loader, seconds, first_batch.value_or(0));
   return {};
 }
 

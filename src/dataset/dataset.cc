@@ -31,6 +31,7 @@ class View final : public DatasetImpl {
   }
   std::uint64_t index_bytes() const override { return opened_->budget->usage().used; }
   std::vector<std::string> notes() const override { return opened_->notes; }
+  std::shared_ptr<const ReadCounts> read_counts() const override { return opened_->reads; }
 
   const std::shared_ptr<const OpenedFiles>& opened() const { return opened_; }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/types.h"
+#include "io/counted_file.h"
 #include "penstock/dataset.h"
 #include "source/obs_column.h"
 #include "source/row_source.h"
@@ -53,6 +54,8 @@ class DatasetImpl {
   // Bytes of metadata held, shared by all selections.
   virtual std::uint64_t index_bytes() const = 0;
   virtual std::vector<std::string> notes() const = 0;
+  // Everything read from the files, shared by all selections. Never null.
+  virtual std::shared_ptr<const ReadCounts> read_counts() const = 0;
 };
 
 }  // namespace penstock::internal

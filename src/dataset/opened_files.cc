@@ -74,12 +74,17 @@ Status compare_var_names(const TextReader& reader, const std::string& path, cons
 }
 
 Result<anndata::AnnDataFile> open_file(const std::string& path, const OpenOptions& options,
-                                       const std::shared_ptr<MemoryBudget>& budget) {
+                                       const OpenedFiles& opened) {
   store::OpenLimits limits;
-  limits.index_budget = budget;
+  limits.index_budget = opened.budget;
   if (options.opener) limits.opener = options.opener;
+  limits.opener = [open = std::move(limits.opener),
+                   reads = opened.reads](const std::string& name) -> Result<std::shared_ptr<const File>> {
+    PENSTOCK_ASSIGN_OR_RETURN(auto file, open(name));
+    return count_reads(std::move(file), reads);
+  };
   PENSTOCK_ASSIGN_OR_RETURN(auto root, hdf5::open(path, limits));
-  return anndata::AnnDataFile::open(std::move(root), options.matrix, *budget);
+  return anndata::AnnDataFile::open(std::move(root), options.matrix, *opened.budget);
 }
 
 // Which other matrices there are, and whether one of them is what a user of this one probably wants.
@@ -113,7 +118,7 @@ Result<std::shared_ptr<const OpenedFiles>> open_all(const std::vector<std::strin
   opened->matrix = options.matrix;
   std::vector<ObsTable::File> obs;
   for (const std::string& path : paths) {
-    PENSTOCK_ASSIGN_OR_RETURN(auto content, open_file(path, options, opened->budget));
+    PENSTOCK_ASSIGN_OR_RETURN(auto content, open_file(path, options, *opened));
     PENSTOCK_ASSIGN_OR_RETURN(const auto names, var_reader(content.var, options.var_key, *opened->budget));
     const SourceTraits& traits = content.matrix->traits();
     opened->files.push_back({path, opened->n_rows, std::move(content)});

@@ -9,6 +9,7 @@
 
 #include "anndata/anndata_file.h"
 #include "dataset/obs_table.h"
+#include "io/counted_file.h"
 #include "penstock/dataset.h"
 #include "penstock/memory_budget.h"
 #include "penstock/options.h"
@@ -23,7 +24,8 @@ struct OpenedFiles {
     anndata::AnnDataFile content;
   };
 
-  std::shared_ptr<MemoryBudget> budget;  // of all metadata
+  std::shared_ptr<MemoryBudget> budget;                                // of all metadata
+  std::shared_ptr<ReadCounts> reads = std::make_shared<ReadCounts>();  // of all files
   std::string matrix;
   std::vector<File> files;  // at least one
   std::uint64_t n_rows = 0, n_cols = 0;

@@ -6,6 +6,8 @@
 #include <unordered_set>
 #include <vector>
 
+#include "memory/reserve_for.h"
+
 namespace penstock::hdf5 {
 namespace {
 
@@ -190,8 +192,7 @@ class Walk {
       PENSTOCK_ASSIGN_OR_RETURN(reservation_, image_.budget()->reserve(MemoryTag::index, wanted));
       return {};
     }
-    if (reservation_.resize(wanted)) return {};
-    return image_.budget()->reserve(MemoryTag::index, wanted - reservation_.bytes()).status();
+    return grow(reservation_, *image_.budget(), MemoryTag::index, wanted);
   }
 
   std::span<const std::uint64_t> key_of(const Level& level, std::uint32_t number) const {

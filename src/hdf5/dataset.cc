@@ -15,6 +15,7 @@
 #include "hdf5/fixed_string.h"
 #include "hdf5/global_heap.h"
 #include "hdf5/object_header.h"
+#include "memory/reserve_for.h"
 
 namespace penstock::hdf5 {
 
@@ -258,9 +259,7 @@ Status Dataset::read_index(Address tree, const std::vector<std::uint64_t>& grid)
       if (masks_.size() == masks_.capacity()) {
         const std::size_t capacity = std::max<std::size_t>(16, masks_.size() * 2);
         reserved = n_chunks_ * sizeof(IndexEntry) + capacity * sizeof(masks_[0]);
-        if (!index_reservation_.resize(reserved)) {
-          return budget_->reserve(MemoryTag::index, reserved - index_reservation_.bytes()).status();
-        }
+        PENSTOCK_RETURN_IF_ERROR(grow(index_reservation_, *budget_, MemoryTag::index, reserved));
         masks_.reserve(capacity);
       }
       masks_.emplace_back(number, c.mask);

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "base/checked.h"
+#include "memory/reserve_for.h"
 
 namespace penstock::hdf5 {
 namespace {
@@ -25,8 +26,7 @@ Status StringReader::charge(ByteCount bytes) {
     PENSTOCK_ASSIGN_OR_RETURN(reservation_, image_.budget()->reserve(MemoryTag::index, wanted));
     return {};
   }
-  if (reservation_.resize(wanted)) return {};
-  return image_.budget()->reserve(MemoryTag::index, wanted - reservation_.bytes()).status();
+  return grow(reservation_, *image_.budget(), MemoryTag::index, wanted);
 }
 
 // "GCOL" | version 1 | 3 reserved | collection bytes L | objects: index u16 | references u16 | 0 u32 | size L

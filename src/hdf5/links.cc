@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "hdf5/symbol_table.h"
+#include "memory/reserve_for.h"
 
 namespace penstock::hdf5 {
 namespace {
@@ -22,8 +23,8 @@ Status LinkTable::add(const Image& image, Link link, Address at) {
     const ByteCount wanted = bytes_ + std::min(bytes_, kReserveStep);  // few steps, little slack
     if (reservation_.bytes() == 0) {
       PENSTOCK_ASSIGN_OR_RETURN(reservation_, image.budget()->reserve(MemoryTag::index, wanted));
-    } else if (!reservation_.resize(wanted)) {
-      return image.budget()->reserve(MemoryTag::index, wanted - reservation_.bytes()).status();
+    } else {
+      PENSTOCK_RETURN_IF_ERROR(grow(reservation_, *image.budget(), MemoryTag::index, wanted));
     }
   }
   if (links_.size() >= ~std::uint32_t{0}) return image.corrupt(at, "group", "more than 2^32 links");

@@ -15,13 +15,12 @@
 #include <utility>
 
 #include "io/file.h"
+#include "io/read_fully.h"
 
 namespace penstock {
 namespace {
 
 constexpr std::size_t kMostDescriptors = 512;
-// Linux transfers at most 0x7ffff000 bytes per call.
-constexpr std::size_t kMostPerCall = std::size_t{1} << 30;
 
 class Descriptor {
  public:
@@ -98,10 +97,6 @@ class PosixFile final : public File {
  private:
   friend class DescriptorCache;
   Result<std::shared_ptr<const Descriptor>> descriptor() const;
-  Status read_failed(ByteOffset offset, std::size_t bytes, std::string_view why, int error) const {
-    return Status::io_error(fmt::format("{}: reading {} bytes at 0x{:x}: {}", path_, bytes, offset, why),
-                            error);
-  }
 
   const std::string path_;
   const Identity identity_;
@@ -223,24 +218,10 @@ Status PosixFile::read_at(ByteOffset offset, std::span<std::byte> out) const {
   }
   if (out.empty()) return {};
   PENSTOCK_ASSIGN_OR_RETURN(const auto descriptor, this->descriptor());
-  std::size_t done = 0;
-  while (done < out.size()) {
-    const ssize_t n = ::pread(descriptor->fd(), out.data() + done, std::min(out.size() - done, kMostPerCall),
-                              static_cast<off_t>(offset + done));
-    if (n > 0) {
-      done += static_cast<std::size_t>(n);
-    } else if (n == 0) {
-      return read_failed(
-          offset, out.size(),
-          fmt::format("the file has shrunk to less than 0x{:x} bytes since it was opened with {}",
-                      offset + done + 1, identity_.size),
-          0);
-    } else if (errno != EINTR) {
-      const int error = errno;
-      return read_failed(offset, out.size(), std::strerror(error), error);
-    }
-  }
-  return {};
+  return read_fully(path_, identity_.size, offset, out,
+                    [fd = descriptor->fd()](std::byte* data, std::size_t bytes, ByteOffset at) {
+                      return ::pread(fd, data, bytes, static_cast<off_t>(at));
+                    });
 }
 
 }  // namespace

@@ -87,7 +87,7 @@ class OneRow : public RowSink {
 
 // Reads a deferred row again.
 Result<RowView> reread_row(const EngineConfig& config, const RowEntry& entry, WorkerState& worker,
-                           std::byte* label_record) {
+                           std::byte* label_record, AssembleCounts* counts) {
   const std::uint32_t file = entry.page;
   const RowRange range{entry.offset, RowIndex{entry.offset} + 1};
   const internal::FilePart& part = config.parts[file];
@@ -97,6 +97,8 @@ Result<RowView> reread_row(const EngineConfig& config, const RowEntry& entry, Wo
   PENSTOCK_RETURN_IF_ERROR(config.labels.requests(file, range, list));
   list.coalesce(0, kCoalesceMax);  // no gaps: the bytes are bounded by those of the row's block
   PENSTOCK_RETURN_IF_ERROR(read_requests(list, worker.reread));
+  counts->bytes_reread += list.total_bytes();
+  counts->rereads += list.requests().size();
   const Fetched fetched(list.requests(), worker.reread.data());
   PENSTOCK_ASSIGN_OR_RETURN(
       const auto labels, config.labels.prepare(file, range, fetched, {worker.label_scratch, &worker.codec}));
@@ -236,7 +238,7 @@ Result<Batch> build_batch(const EngineConfig& config, Window& window, std::uint6
     RowView row;
     if (e.state == RowState::deferred) [[unlikely]] {
       ++counts->deferred;
-      PENSTOCK_ASSIGN_OR_RETURN(row, reread_row(config, e, worker, label_record));
+      PENSTOCK_ASSIGN_OR_RETURN(row, reread_row(config, e, worker, label_record, counts));
       if (row.n != e.n) {
         return Status::io_error(config.parts[e.page].source->label() +
                                 ": the file changed while it was being read");

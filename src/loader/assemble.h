@@ -25,7 +25,7 @@ BatchExtent batch_extent(Window& window, std::uint64_t b, std::uint64_t batch_si
 
 struct AssembleCounts {
   std::uint64_t missing_labels = 0;
-  std::uint64_t deferred = 0;
+  std::uint64_t deferred = 0, bytes_reread = 0, rereads = 0;
 };
 // Fills `slot` (slot_bytes() of the extent). Deferred rows are read again here.
 Result<Batch> build_batch(const EngineConfig& config, Window& window, std::uint64_t b,

@@ -6,9 +6,12 @@
 
 #include "base/checked.h"
 #include "base/cores.h"
+#include "io/counted_file.h"
 #include "loader/engine.h"
+#include "loader/epoch_cost.h"
 #include "loader/loader_impl.h"
 #include "loader/sample.h"
+#include "memory/reserve_for.h"
 
 namespace penstock::loader {
 namespace {
@@ -96,74 +99,16 @@ std::uint64_t ordered_entries(std::span<const internal::FilePart> parts, std::ui
   return most;
 }
 
-// Requests of every block, none cut by a window: exact bytes, and a bound of what any part of a block takes.
-struct BlockTotals {
-  ByteCount bytes = 0, decoded = 0, largest = 0;
-  std::uint64_t requests = 0;
-};
-Result<BlockTotals> total_blocks(const EngineConfig& c) {
-  BlockTotals t;
-  RequestList list;
-  std::vector<RowRange> wanted;
-  for (std::uint64_t i = 0; i < c.blocks.size(); ++i) {
-    const plan::Block& block = c.blocks[i];
-    list.clear();
-    wanted.clear();
-    plan::selected_ranges(c.parts[block.file], block, 0, block.selected, wanted);
-    PENSTOCK_RETURN_IF_ERROR(c.parts[block.file].source->requests(wanted, Heads::estimated, list));
-    PENSTOCK_RETURN_IF_ERROR(c.labels.requests(block.file, {wanted.front().first, wanted.back().last}, list));
-    list.coalesce(kCoalesceGap, kCoalesceMax);
-    const ByteCount bytes = list.total_bytes();
-    t.bytes += bytes;
-    t.decoded += c.parts[block.file].source->cost(wanted).decoded;
-    t.requests += list.requests().size();
-    // A row of it that is read again takes whole chunks.
-    t.largest = std::max(t.largest, bytes + c.parts[block.file].source->traits().largest_chunks);
-  }
-  return t;
-}
-
-// A window's cut reads a block's chunks on both sides: what one epoch's cuts add to `t`.
-Status add_cuts(const EngineConfig& c, std::uint64_t epoch, BlockTotals* t) {
-  const plan::Tape tape(&c.blocks, c.options.shuffle, c.options.seed, epoch);
-  plan::WindowSequence windows(c.share, c.options.batch_size, c.window.window_rows, epoch == 0);
-  plan::TapeCursor cursor(&tape, c.share.first);
-  RequestList list;
-  std::vector<RowRange> wanted;
-  const auto measure = [&](const plan::Block& block, std::uint64_t skip, std::uint64_t rows,
-                           int sign) -> Status {
-    list.clear();
-    wanted.clear();
-    plan::selected_ranges(c.parts[block.file], block, skip, rows, wanted);
-    PENSTOCK_RETURN_IF_ERROR(c.parts[block.file].source->requests(wanted, Heads::estimated, list));
-    PENSTOCK_RETURN_IF_ERROR(c.labels.requests(block.file, {wanted.front().first, wanted.back().last}, list));
-    list.coalesce(kCoalesceGap, kCoalesceMax);
-    const auto scale = static_cast<std::uint64_t>(sign);  // wraps as intended: adds or takes away
-    t->bytes += scale * list.total_bytes();
-    t->requests += scale * list.requests().size();
-    t->decoded += scale * c.parts[block.file].source->cost(wanted).decoded;
-    return {};
-  };
-  while (const auto window = windows.next()) {
-    if (window->repeat) break;
-    plan::Segment segment;
-    while (cursor.next(window->first + window->rows, &segment)) {
-      const plan::Block& block = c.blocks[segment.block];
-      if (segment.rows == block.selected) continue;
-      PENSTOCK_RETURN_IF_ERROR(measure(block, segment.skip, segment.rows, 1));
-      if (segment.skip == 0) PENSTOCK_RETURN_IF_ERROR(measure(block, 0, block.selected, -1));
-    }
-  }
-  return {};
-}
-
 }  // namespace
 
 Result<std::unique_ptr<internal::LoaderImpl>> create_loader(std::shared_ptr<const Dataset> dataset,
                                                             LoaderOptions options) {
   PENSTOCK_RETURN_IF_ERROR(check_options(options));
+  const ByteCount read_before = thread_bytes_read();
   const internal::DatasetImpl& data = dataset->impl();
   auto impl = std::make_unique<internal::LoaderImpl>();
+  impl->file_reads = data.read_counts();
+  impl->bytes_opening = impl->file_reads->bytes;
   EngineConfig c;
   c.output = numeric_type(options.dtype);
   c.n_cols = data.n_vars();
@@ -280,10 +225,9 @@ Result<std::unique_ptr<internal::LoaderImpl>> create_loader(std::shared_ptr<cons
       std::any_of(c.parts.begin(), c.parts.end(), [](const auto& part) { return part.selected != nullptr; });
   const std::uint64_t ranges = scattered ? std::min(c.blocks.largest(), c.blocks.largest_span() / 2 + 1) : 1;
   const ByteCount lists =
-      kMaxTasks * (ranges * sizeof(RowRange) + (totals.requests == 0 ? 0 : 64 * sizeof(ReadRequest)));
-  if (!c.index_memory.resize(c.index_memory.bytes() + lists)) {
-    return does_not_fit(budget->reserve(MemoryTag::index, lists).status());
-  }
+      kMaxTasks * (ranges * sizeof(RowRange) + (totals.cost.requests == 0 ? 0 : 64 * sizeof(ReadRequest)));
+  const Status grown = grow(c.index_memory, *budget, MemoryTag::index, c.index_memory.bytes() + lists);
+  if (!grown.ok()) return does_not_fit(grown);
 
   // The other half of the budget.
   plan::RestInput rest;
@@ -298,15 +242,25 @@ Result<std::unique_ptr<internal::LoaderImpl>> create_loader(std::shared_ptr<cons
   }
   rest.scratch_per_thread = c.scratch_per_worker();
   rest.fetch_largest = c.block_fetch_bytes;
-  rest.fetch_typical = c.blocks.size() == 0 ? 0 : totals.bytes / c.blocks.size();
+  rest.fetch_typical = c.blocks.size() == 0 ? 0 : totals.cost.bytes_to_read / c.blocks.size();
   rest.threads_wanted = options.threads == 0 ? std::min(usable_cores(), kMaxThreads) : options.threads;
   rest.batch = c.batch;
   rest.batches_per_bin = c.window.bin_rows / options.batch_size;
   PENSTOCK_ASSIGN_OR_RETURN(c.rest, plan::size_rest(in, rest));
-  PENSTOCK_ASSIGN_OR_RETURN(c.window_memory, budget->reserve(MemoryTag::window, c.window.window_bytes));
-  PENSTOCK_ASSIGN_OR_RETURN(c.scratch_memory, budget->reserve(MemoryTag::scratch, c.rest.scratch_bytes));
-  PENSTOCK_ASSIGN_OR_RETURN(c.fetch_memory, budget->reserve(MemoryTag::fetch, c.rest.fetch_bytes));
-  PENSTOCK_ASSIGN_OR_RETURN(c.slots_memory, budget->reserve(MemoryTag::slots, c.rest.slots_bytes));
+  struct Taking {
+    MemoryTag tag;
+    ByteCount bytes;
+    Reservation* into;
+  };
+  for (const Taking& take : {Taking{MemoryTag::window, c.window.window_bytes, &c.window_memory},
+                             Taking{MemoryTag::scratch, c.rest.scratch_bytes, &c.scratch_memory},
+                             Taking{MemoryTag::fetch, c.rest.fetch_bytes, &c.fetch_memory},
+                             Taking{MemoryTag::slots, c.rest.slots_bytes, &c.slots_memory}}) {
+    // What fits by plan may not be there: somebody else took from a shared budget meanwhile.
+    auto held = budget->reserve(take.tag, take.bytes);
+    if (!held.ok()) return does_not_fit(held.status());
+    *take.into = *std::move(held);
+  }
 
   // The plan in words and numbers.
   Plan& p = impl->plan;
@@ -339,15 +293,10 @@ Result<std::unique_ptr<internal::LoaderImpl>> create_loader(std::shared_ptr<cons
   p.slot_bytes_max = c.batch.worst;
   p.compact_row_bytes = c.window.row_bytes;
   p.resident_rows = resident;
-  const ByteCount whole = totals.bytes;
-  if (options.world_size == 1) {
-    PENSTOCK_RETURN_IF_ERROR(add_cuts(c, 0, &totals));
-  }
-  const double share =
-      p.n_rows == 0 ? 0 : static_cast<double>(p.rows_this_rank) / static_cast<double>(p.n_rows);
-  p.bytes_to_read = static_cast<std::uint64_t>(static_cast<double>(totals.bytes) * share);
-  p.bytes_to_decode = static_cast<std::uint64_t>(static_cast<double>(totals.decoded) * share);
-  p.requests = static_cast<std::uint64_t>(static_cast<double>(totals.requests) * share);
+  PENSTOCK_ASSIGN_OR_RETURN(const EpochCost cost, epoch_cost(c, 0, &totals));
+  p.bytes_to_read = cost.bytes_to_read;
+  p.bytes_to_decode = cost.bytes_to_decode;
+  p.requests = cost.requests;
   ByteCount stored = 0;
   for (const auto& part : c.parts) {
     const SourceTraits& t = part.source->traits();
@@ -356,7 +305,8 @@ Result<std::unique_ptr<internal::LoaderImpl>> create_loader(std::shared_ptr<cons
                                        static_cast<double>(part.n_selected) / static_cast<double>(t.n_rows));
     }
   }
-  p.read_amplification = stored == 0 ? 1 : static_cast<double>(whole) / static_cast<double>(stored);
+  p.read_amplification =
+      stored == 0 ? 1 : static_cast<double>(totals.cost.bytes_to_read) / static_cast<double>(stored);
   p.seconds_per_epoch =
       (sample->seconds_per_row + kScatterSeconds) * static_cast<double>(p.rows_this_rank) / p.threads;
   plan::WindowSequence windows(c.share, options.batch_size, c.window.window_rows, true);
@@ -378,6 +328,7 @@ Result<std::unique_ptr<internal::LoaderImpl>> create_loader(std::shared_ptr<cons
     }
   }
   c.dataset = std::move(dataset);
+  impl->bytes_planning = thread_bytes_read() - read_before;
   PENSTOCK_ASSIGN_OR_RETURN(impl->engine, Engine::create(std::move(c)));
   return impl;
 }

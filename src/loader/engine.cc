@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/checked.h"
+#include "loader/epoch_cost.h"
 
 namespace penstock::loader {
 namespace {
@@ -82,6 +83,7 @@ Status Engine::start_epoch(std::optional<std::uint64_t> epoch) {
     reset(lock, target);
     if (closed_) return Status::cancelled("loader closed");
   }
+  std::erase_if(epoch_reads_, [&](const EpochReads& e) { return e.epoch < target; });
   in_epoch_ = true;
   epoch_ = target;
   next_epoch_ = target + 1;
@@ -118,6 +120,7 @@ void Engine::reset(Lock& lock, std::uint64_t epoch) {
   build_extent_.reset();
   starved_ = false;
   errors_.clear();
+  epoch_reads_.clear();
   begin_at(epoch);
   paused_ = false;
   admit();
@@ -263,12 +266,27 @@ LoaderStats Engine::stats() const {
   const Lock lock(mutex_);
   LoaderStats s = counters_;
   if (ever_started_) s.elapsed_seconds = seconds(Clock::now() - first_start_);
+  for (const EpochReads& e : epoch_reads_) {
+    if (e.epoch != epoch_) continue;
+    s.epoch_bytes_read = e.bytes;
+    s.epoch_reads = e.reads;
+  }
   const SlotCounts held = slots_->counts();
   // Slots out of the pool: with the consumer, or built and waiting to be returned.
   std::uint64_t waiting = building_;
   for (const Ready& r : ready_ring_) waiting += r.filled && r.batch ? 1 : 0;
   s.slots_held = held.held > waiting ? held.held - waiting : 0;
   return s;
+}
+
+Result<EpochCost> Engine::epoch_cost(std::uint64_t epoch) const {
+  // close() frees what the sum is made of.
+  const std::lock_guard once(close_mutex_);
+  {
+    const Lock lock(mutex_);
+    if (closed_) return Status::cancelled("loader closed");
+  }
+  return loader::epoch_cost(config_, epoch);
 }
 
 void Engine::close() {

@@ -55,6 +55,7 @@ class Engine {
   std::uint64_t next_epoch() const;
   Result<std::optional<Batch>> next(const std::function<bool()>& interrupted, bool keep);
   LoaderStats stats() const;
+  Result<EpochCost> epoch_cost(std::uint64_t epoch) const;
   void close();
 
  private:
@@ -69,7 +70,7 @@ class Engine {
   bool try_build(Lock& lock, WorkerState& worker);
   bool try_decode(Lock& lock, WorkerState& worker);
   void read_block(BlockTask& task, std::span<std::byte> into, Lock& lock);
-  void note_read(double took, ByteCount bytes);
+  void note_read(double took, ByteCount bytes, std::size_t reads, std::uint64_t epoch);
   void decode(BlockTask& task, const std::byte* bytes, WorkerState& worker, std::uint32_t pledged,
               Lock& lock);
 
@@ -100,7 +101,7 @@ class Engine {
   std::vector<std::unique_ptr<WorkerState>> workers_;
   std::vector<std::thread> threads_;
 
-  std::mutex close_mutex_;  // one close() at a time; taken before mutex_
+  mutable std::mutex close_mutex_;  // one close() at a time; taken before mutex_
   mutable std::mutex mutex_;
   std::condition_variable work_, io_, ready_, idle_;
   // guarded by mutex_
@@ -133,6 +134,10 @@ class Engine {
   bool closed_ = false;
   // counters
   LoaderStats counters_;
+  struct EpochReads {
+    std::uint64_t epoch = 0, bytes = 0, reads = 0;
+  };
+  std::vector<EpochReads> epoch_reads_;  // the consumer's epoch and those that are read ahead of it
   Clock::time_point first_start_, last_return_;
   bool ever_started_ = false, returned_ = false;
 };

@@ -1,5 +1,7 @@
 // What the engine's threads do: workers build the next batch in order if they can, else decode the next block
 // in order; I/O threads read ahead.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
@@ -7,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/checked.h"
+#include "loader/assemble.h"
 #include "loader/engine.h"
 #include "loader/scatter.h"
 #include "loader/sync_read.h"
@@ -33,8 +36,8 @@ void drop_rows(std::vector<RowRange>& rows, std::uint64_t n) {
 // Decodes what is left of a block of whose chunks too short a head was read: `wanted` without the rows that
 // the sink has got. One range comes from whole chunks, so that what is read at once is bounded like a block;
 // those after it may have been read too short again.
-Status decode_rest(const RowSource& source, std::vector<RowRange>& wanted, Scatter& sink,
-                   WorkerState& worker) {
+Status decode_rest(const RowSource& source, std::vector<RowRange>& wanted, Scatter& sink, WorkerState& worker,
+                   AssembleCounts* counts) {
   Scratch scratch{worker.source_scratch, &worker.codec};
   const auto decode = [&](std::span<const RowRange> rows, Heads heads) -> Status {
     RequestList& list = worker.reread_requests;
@@ -42,6 +45,8 @@ Status decode_rest(const RowSource& source, std::vector<RowRange>& wanted, Scatt
     PENSTOCK_RETURN_IF_ERROR(source.requests(rows, heads, list));
     list.coalesce(0, kCoalesceMax);
     PENSTOCK_RETURN_IF_ERROR(read_requests(list, worker.reread));
+    counts->bytes_reread += list.total_bytes();
+    counts->rereads += list.requests().size();
     return source.decode(rows, Fetched(list.requests(), worker.reread.data()), scratch, sink);
   };
   drop_rows(wanted, sink.rows());
@@ -144,6 +149,8 @@ bool Engine::try_build(Lock& lock, WorkerState& worker) {
   --busy_;
   counters_.assemble_seconds += took;
   counters_.rows_deferred += counts.deferred;
+  counters_.bytes_reread += counts.bytes_reread;
+  counters_.rereads += counts.rereads;
   Ready& ready = ready_ring_[sequence % ready_ring_.size()];
   if (batch.ok()) {
     ready.batch = *std::move(batch);
@@ -186,7 +193,7 @@ bool Engine::pages_will_come() {
 // Note [Who reads]. From a warm page cache a worker reads its own block just before it decodes it: the bytes
 // are in its core's cache and nobody is woken. As soon as a read takes longer than a warm cache explains, the
 // I/O threads read ahead instead, as many at once as there are reads to issue, until reads are quick again.
-void Engine::note_read(double took, ByteCount bytes) {
+void Engine::note_read(double took, ByteCount bytes, std::size_t reads, std::uint64_t epoch) {
   const bool slow = took > kSlowRead + static_cast<double>(bytes) * kSlowByte;
   if (slow && can_read_ahead_) {
     read_ahead_ = std::min(read_ahead_ + 8, kReadAheadMemory);
@@ -196,7 +203,12 @@ void Engine::note_read(double took, ByteCount bytes) {
   }
   counters_.read_seconds += took;
   counters_.bytes_read += bytes;
-  ++counters_.reads;
+  counters_.reads += reads;
+  auto of_epoch = std::find_if(epoch_reads_.begin(), epoch_reads_.end(),
+                               [&](const EpochReads& e) { return e.epoch == epoch; });
+  if (of_epoch == epoch_reads_.end()) of_epoch = epoch_reads_.insert(of_epoch, EpochReads{.epoch = epoch});
+  of_epoch->bytes += bytes;
+  of_epoch->reads += reads;
 }
 
 bool Engine::try_decode(Lock& lock, WorkerState& worker) {
@@ -234,20 +246,23 @@ void Engine::read_block(BlockTask& task, std::span<std::byte> into, Lock& lock) 
   if (task.error.ok()) task.error = read_requests(task.requests, into);
   const double took = seconds(Clock::now() - from);
   lock.lock();
-  const std::size_t n = task.requests.requests().size();
-  note_read(took, task.bytes);
-  counters_.reads += n - 1;
+  note_read(took, task.bytes, task.requests.requests().size(), task.window->epoch());
 }
 
 void Engine::decode(BlockTask& task, const std::byte* bytes, WorkerState& worker, std::uint32_t pledged,
                     Lock& lock) {
   const auto from = Clock::now();
   std::uint64_t heads_too_short = 0;
+  AssembleCounts again;
   const std::uint32_t file = task.block.file;
   const internal::FilePart& part = config_.parts[file];
   const Fetched fetched(task.requests.requests(), bytes);
   Labels::View labels;
   Status status = task.error;
+  if (!status.ok()) {
+    status = std::move(status).with_context(fmt::format(
+        "{}: rows {} to {}", part.source->label(), task.wanted.front().first, task.wanted.back().last - 1));
+  }
   if (status.ok()) {
     auto prepared = config_.labels.prepare(file, {task.wanted.front().first, task.wanted.back().last},
                                            fetched, {worker.label_scratch, &worker.codec});
@@ -263,7 +278,7 @@ void Engine::decode(BlockTask& task, const std::byte* bytes, WorkerState& worker
     status = part.source->decode(task.wanted, fetched, scratch, scatter);
     if (scratch.head_too_short) {
       ++heads_too_short;
-      status = decode_rest(*part.source, task.wanted, scatter, worker);
+      status = decode_rest(*part.source, task.wanted, scatter, worker, &again);
     }
   }
   if (status.ok() && scatter.rows() != task.segment.rows) {
@@ -282,6 +297,8 @@ void Engine::decode(BlockTask& task, const std::byte* bytes, WorkerState& worker
   --busy_;
   counters_.decode_seconds += took;
   counters_.heads_too_short += heads_too_short;
+  counters_.bytes_reread += again.bytes_reread;
+  counters_.rereads += again.rereads;
   counters_.rows_decoded += task.segment.rows;
   ++counters_.blocks_decoded;
   counters_.bytes_decoded +=
@@ -312,7 +329,7 @@ void Engine::io_main() {
     Status status = job.request.file->read_at(job.request.offset, {job.into, job.request.bytes});
     const double took = seconds(Clock::now() - from);
     lock.lock();
-    note_read(took, job.request.bytes);
+    note_read(took, job.request.bytes, 1, job.task->window->epoch());
     if (fetch_->read_done(job, std::move(status))) work_.notify_one();
     if (paused_) idle_.notify_all();
   }

@@ -24,7 +24,7 @@ class FetchRingTest : public ::testing::Test {
     return true;
   }
 
-  testing::MemoryFile file_{"memory"};
+  testing::FakeFile file_{"memory"};
   FetchRing ring_{*Slab::map(1000, false), 4};
   bool prepared_ = false;
 };

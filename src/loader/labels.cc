@@ -7,6 +7,7 @@
 
 #include "base/checked.h"
 #include "loader/sync_read.h"
+#include "memory/reserve_for.h"
 
 namespace penstock::loader {
 namespace {
@@ -113,9 +114,7 @@ Result<Labels> Labels::build(std::vector<internal::Label> labels, std::span<cons
     if (column.resident) {
       column.width = resident_width(label);
       const ByteCount bytes = rows * column.width;
-      if (!out.reservation_.resize(out.held_bytes_ + bytes)) {
-        return budget.reserve(MemoryTag::obs, out.held_bytes_ + bytes).status();
-      }
+      PENSTOCK_RETURN_IF_ERROR(grow(out.reservation_, budget, MemoryTag::obs, out.held_bytes_ + bytes));
       out.held_bytes_ += bytes;
       PENSTOCK_ASSIGN_OR_RETURN(column.values, Slab::map(bytes, false));
       for (std::uint32_t f = 0; f < parts.size(); ++f) {

@@ -56,10 +56,18 @@ Result<std::optional<Batch>> Loader::peek(const std::function<bool()>& interrupt
   return impl_->engine->next(interrupted, true);
 }
 
+Result<EpochCost> Loader::epoch_cost(std::uint64_t epoch) const {
+  PENSTOCK_RETURN_IF_ERROR(check_process(*impl_));
+  return impl_->engine->epoch_cost(epoch);
+}
+
 LoaderStats Loader::stats() const {
   if (!check_process(*impl_).ok()) return {};
   LoaderStats s = impl_->engine->stats();
   s.memory = impl_->budget->usage();
+  s.bytes_opening = impl_->bytes_opening;
+  s.bytes_planning = impl_->bytes_planning;
+  s.bytes_read_all = impl_->file_reads->bytes;
   return s;
 }
 

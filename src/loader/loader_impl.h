@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "io/counted_file.h"
 #include "loader/engine.h"
 #include "penstock/loader.h"
 
@@ -20,6 +21,8 @@ class LoaderImpl {
   std::shared_ptr<MemoryBudget> budget;
   std::vector<std::pair<std::string, std::vector<std::string>>> categories;  // per obs column
   std::unique_ptr<loader::Engine> engine;
+  std::shared_ptr<const ReadCounts> file_reads;  // of the Dataset
+  std::uint64_t bytes_opening = 0, bytes_planning = 0;
   const pid_t pid = getpid();
 };
 

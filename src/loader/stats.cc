@@ -34,8 +34,15 @@ std::string LoaderStats::to_json() const {
   j["entries"] = entries;
   j["rows_decoded"] = rows_decoded;
   j["blocks_decoded"] = blocks_decoded;
+  j["bytes_opening"] = bytes_opening;
+  j["bytes_planning"] = bytes_planning;
   j["bytes_read"] = bytes_read;
   j["reads"] = reads;
+  j["epoch_bytes_read"] = epoch_bytes_read;
+  j["epoch_reads"] = epoch_reads;
+  j["bytes_reread"] = bytes_reread;
+  j["rereads"] = rereads;
+  j["bytes_read_all"] = bytes_read_all;
   j["bytes_decoded"] = bytes_decoded;
   j["rows_deferred"] = rows_deferred;
   j["heads_too_short"] = heads_too_short;

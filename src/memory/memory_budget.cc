@@ -3,11 +3,29 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cctype>
 #include <charconv>
 #include <cmath>
 
+#include "memory/refusal.h"
+
 namespace penstock {
+
+namespace {
+std::atomic<std::uint64_t> g_refuse{0}, g_asked{0};  // refusal.h
+
+bool refused_by_test() {
+  const std::uint64_t nth = g_refuse.load(std::memory_order_relaxed);
+  return ++g_asked == nth;
+}
+}  // namespace
+
+void testing::refuse_reservation(std::uint64_t nth) {
+  g_asked = 0;
+  g_refuse = nth;
+}
+std::uint64_t testing::reservations_asked() { return g_asked; }
 
 std::string_view memory_tag_name(MemoryTag tag) {
   static constexpr std::array<std::string_view, kMemoryTags> kNames = {"index",   "obs",    "fetch",
@@ -56,7 +74,7 @@ std::shared_ptr<MemoryBudget> MemoryBudget::create(std::uint64_t limit) {
 
 bool MemoryBudget::take(MemoryTag tag, std::uint64_t bytes) {
   const std::lock_guard lock(mutex_);
-  if (bytes > limit_ - usage_.used) return false;
+  if (bytes > limit_ - usage_.used || refused_by_test()) return false;
   const auto i = static_cast<std::size_t>(tag);
   usage_.used += bytes;
   usage_.used_by_tag[i] += bytes;

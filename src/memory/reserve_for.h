@@ -1,4 +1,5 @@
-// Reservations whose refusal says what they were for: "a.h5ad: /var/i: index needs 128 GB, ...".
+// Reservations that grow, and reservations whose refusal says what they were for: "a.h5ad: /var/i: index needs
+// 128 GB, ...".
 #pragma once
 
 #include <cstdint>
@@ -17,12 +18,21 @@ inline Result<Reservation> reserve_for(std::string_view what, MemoryBudget& budg
   return std::move(reservation).status().with_context(what);
 }
 
-// Grows or shrinks a reservation of `budget`.
+// Resizes a reservation of `budget` to `bytes` in all; `budget`, and who holds the rest, when they are not
+// there. Asking reserve() for the reason alone would be wrong: another thread may give bytes back between the
+// two calls, and the failure would come out as ok.
+inline Status grow(Reservation& held, MemoryBudget& budget, MemoryTag tag, std::uint64_t bytes) {
+  while (!held.resize(bytes)) {
+    const auto room = budget.reserve(tag, bytes - held.bytes());
+    if (!room.ok()) return room.status();
+  }
+  return {};
+}
+
 inline Status resize_for(std::string_view what, MemoryBudget& budget, Reservation& held, MemoryTag tag,
                          std::uint64_t bytes) {
-  if (held.resize(bytes)) return {};
-  // reserve() knows how to say who holds the rest.
-  return reserve_for(what, budget, tag, bytes).status();
+  Status status = grow(held, budget, tag, bytes);
+  return status.ok() ? status : std::move(status).with_context(what);
 }
 
 }  // namespace penstock

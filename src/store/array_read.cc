@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "base/checked.h"
+#include "memory/reserve_for.h"
 #include "store/locate.h"
 #include "store/store.h"
 
@@ -25,9 +26,8 @@ class CountedBuffer {
     if (bytes > bytes_.size()) {
       if (budget_ && !reservation_) {
         PENSTOCK_ASSIGN_OR_RETURN(reservation_, budget_->reserve(MemoryTag::scratch, bytes));
-      } else if (budget_ && !reservation_->resize(bytes)) {
-        // reserve() knows how to say who holds the rest
-        return budget_->reserve(MemoryTag::scratch, bytes).status();
+      } else if (budget_) {
+        PENSTOCK_RETURN_IF_ERROR(grow(*reservation_, *budget_, MemoryTag::scratch, bytes));
       }
       bytes_ = std::vector<std::byte>();
       bytes_.resize(bytes);

@@ -19,7 +19,8 @@ endif()
 add_library(penstock_flags INTERFACE)
 target_compile_options(penstock_flags INTERFACE -Wall -Wextra -Wnon-virtual-dtor)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  target_compile_options(penstock_flags INTERFACE -Wshadow=local -Wno-restrict)  # -Wno-restrict: false positives of GCC 12 in std::string
+  target_compile_options(penstock_flags INTERFACE -Wshadow=local)
+  target_compile_options(penstock_flags INTERFACE -Wno-restrict)  # false positives of GCC 12 in std::string
 endif()
 if(PENSTOCK_WERROR)
   target_compile_options(penstock_flags INTERFACE -Werror)

@@ -4,8 +4,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <thread>
 #include <utility>
+
+#include "io/read_fully.h"
 
 namespace penstock::testing {
 
@@ -46,17 +49,37 @@ Status FaultFile::read_at(ByteOffset offset, std::span<std::byte> out) const {
                                        label(), out.size(), offset, end));
   }
   const auto covers = [&](ByteOffset at) { return at >= offset && at - offset < out.size(); };
-  const bool shrunk = faults.shrink_to && offset + out.size() > *faults.shrink_to;
-  const bool fails = shrunk || faults.fail_nth_read == number || (faults.fail_at && covers(*faults.fail_at));
-  if (fails) {
-    if (faults.short_before_error) {
-      PENSTOCK_RETURN_IF_ERROR(inner_->read_at(offset, out.first(out.size() / 2)));
-    }
-    return Status::io_error(fmt::format("{}: reading {} bytes at 0x{:x}: {} (injected)", label(), out.size(),
-                                        offset, shrunk ? "the file has shrunk" : "Input/output error"),
-                            shrunk ? 0 : EIO);
+  if (faults.vanish_at_read && number >= *faults.vanish_at_read) {
+    return Status::io_error(fmt::format("{}: cannot be reopened: {}", label(), std::strerror(ENOENT)),
+                            ENOENT);
   }
-  PENSTOCK_RETURN_IF_ERROR(inner_->read_at(offset, out));
+  const bool nth = faults.fail_nth_read &&
+                   (faults.fail_for_ever ? number >= *faults.fail_nth_read : number == *faults.fail_nth_read);
+  const bool fails = nth || (faults.fail_at && covers(*faults.fail_at));
+  std::uint64_t call = 0;
+  PENSTOCK_RETURN_IF_ERROR(read_fully(
+      label(), size(), offset, out, [&](std::byte* data, std::size_t bytes, ByteOffset at) -> ssize_t {
+        ++call;
+        if (faults.interrupts && call % 2 == 1) {
+          errno = EINTR;
+          return -1;
+        }
+        if (fails) {
+          if (!faults.short_before_error || at > offset || bytes < 2) {
+            errno = EIO;
+            return -1;
+          }
+          bytes /= 2;
+        }
+        if (faults.short_reads) bytes = std::min<std::size_t>(bytes, 1 + (at * 31 + call * 7) % 999);
+        if (faults.shrink_to) {
+          if (at >= *faults.shrink_to) return 0;
+          bytes = std::min<std::size_t>(bytes, *faults.shrink_to - at);
+        }
+        if (inner_->read_at(at, {data, bytes}).ok()) return static_cast<ssize_t>(bytes);
+        errno = EIO;
+        return -1;
+      }));
   for (const BitFlip& flip : faults.flips) {
     if (covers(flip.offset)) out[flip.offset - offset] ^= std::byte{flip.mask};
   }

@@ -1,4 +1,5 @@
-// A File that misbehaves on purpose, and counts what is asked of it. Tests and fuzzers only.
+// A File that misbehaves on purpose, and counts what is asked of it. Tests and fuzzers only. It runs
+// PosixFile's own loop (read_fully.h) over a pread that is short, interrupted or broken.
 //
 //   auto file = std::make_shared<FaultFile>(std::move(real));
 //   limits.opener = [&](const std::string&) { return Result<std::shared_ptr<const File>>(file); };
@@ -31,7 +32,11 @@ struct Faults {
   bool short_before_error = false;                      // a failing read fills the front of its span first
   std::vector<BitFlip> flips = {};                      // what the reader sees
   std::optional<ByteCount> truncate_to = std::nullopt;  // size() is this from now on
-  std::optional<ByteCount> shrink_to = std::nullopt;    // size() stays, reads past this are io_error
+  std::optional<ByteCount> shrink_to = std::nullopt;    // size() stays, pread finds the end here
+  bool short_reads = false;                             // pread gives 1 to 999 bytes at a time
+  bool interrupts = false;                              // every other pread is EINTR
+  bool fail_for_ever = false;                           // with fail_nth_read: all from the nth on
+  std::optional<std::uint64_t> vanish_at_read = std::nullopt;  // from the nth read on it cannot be reopened
 };
 
 class FaultFile final : public File {
@@ -52,7 +57,7 @@ class FaultFile final : public File {
   const std::shared_ptr<const File> inner_;
   mutable std::mutex mutex_;
   mutable Faults faults_;                // guarded by mutex_
-  mutable std::uint64_t since_set_ = 0;  // guarded by mutex_
+  mutable std::uint64_t since_set_ = 0;  // reads; guarded by mutex_
   mutable std::atomic<std::uint64_t> reads_{0};
   mutable std::atomic<ByteCount> bytes_read_{0};
 };

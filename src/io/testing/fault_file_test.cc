@@ -56,5 +56,21 @@ TEST(FaultFileTest, FlipsTruncatesShrinks) {
   EXPECT_EQ(file->read_at(45, out).code(), StatusCode::io_error);
 }
 
+TEST(FaultFileTest, ShortReadsAndInterruptsAreGoneOnWith) {
+  auto file = make({.short_reads = true, .interrupts = true});
+  std::byte out[100];
+  ASSERT_TRUE(file->read_at(0, out).ok());
+  for (std::size_t i = 0; i < 100; ++i) EXPECT_EQ(out[i], static_cast<std::byte>(i));
+}
+
+TEST(FaultFileTest, FailsForEverAndVanishes) {
+  auto file = make({.fail_nth_read = 2, .fail_for_ever = true});
+  std::byte out[10];
+  EXPECT_TRUE(file->read_at(0, out).ok());
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(file->read_at(0, out).system_errno(), EIO);
+  file->set({.vanish_at_read = 1});
+  EXPECT_EQ(file->read_at(0, out).system_errno(), ENOENT);
+}
+
 }  // namespace
 }  // namespace penstock::testing

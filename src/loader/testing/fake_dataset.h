@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -12,6 +13,7 @@
 
 #include "base/permutation.h"
 #include "dataset/dataset_impl.h"
+#include "io/testing/fault_file.h"
 #include "penstock/dataset.h"
 
 namespace penstock::testing {
@@ -62,9 +64,9 @@ inline FakeRow fake_row(const FakeSpec& spec, std::uint64_t mean, std::uint64_t 
 }
 
 // Bytes in memory as a File; `delay` before each read, failure of reads that touch `bad_offset`.
-class MemoryFile : public File {
+class FakeFile : public File {
  public:
-  explicit MemoryFile(std::string label) : label_(std::move(label)) {}
+  explicit FakeFile(std::string label) : label_(std::move(label)) {}
   Status read_at(ByteOffset offset, std::span<std::byte> out) const override {
     reads.fetch_add(1);
     if (delay.count() > 0) std::this_thread::sleep_for(delay);
@@ -90,7 +92,11 @@ class MemoryFile : public File {
 class FakeSource : public RowSource {
  public:
   FakeSource(const FakeSpec& spec, const FakeFileSpec& file, std::uint64_t first_row, std::string label)
-      : chunk_rows_(file.chunk_rows), label_(label), file_(std::make_shared<MemoryFile>(label)) {
+      : chunk_rows_(file.chunk_rows), label_(label), file_(std::make_shared<FakeFile>(label)) {
+    if (const char* faults = std::getenv("PENSTOCK_TEST_FAULTS");
+        faults && std::strcmp(faults, "benign") == 0) {
+      read_->set({.delay = std::chrono::microseconds(20), .short_reads = true, .interrupts = true});
+    }
     traits_.n_rows = file.rows;
     traits_.n_cols = spec.n_cols;
     traits_.layout = "fake";
@@ -106,7 +112,10 @@ class FakeSource : public RowSource {
     }
     traits_.stored_bytes = file_->bytes.size();
   }
-  MemoryFile& file() const { return *file_; }
+  FakeFile& file() const { return *file_; }
+  // What the loader reads through. PENSTOCK_TEST_FAULTS=benign makes every file of every test short of
+  // breath.
+  FaultFile& faults() const { return *read_; }
   ByteOffset row_offset(RowIndex r) const { return offsets_[r] * 8; }
 
   const SourceTraits& traits() const override { return traits_; }
@@ -126,7 +135,7 @@ class FakeSource : public RowSource {
   }
   Status requests(std::span<const RowRange> wanted, Heads, RequestList& list) const override {
     for (const RowRange& r : wanted) {
-      list.add(file_.get(), offsets_[r.first] * 8, (offsets_[r.last] - offsets_[r.first]) * 8);
+      list.add(read_.get(), offsets_[r.first] * 8, (offsets_[r.last] - offsets_[r.first]) * 8);
     }
     return {};
   }
@@ -135,7 +144,7 @@ class FakeSource : public RowSource {
     for (const RowRange& range : wanted) {
       for (RowIndex r = range.first; r < range.last; ++r) {
         const std::uint64_t n = offsets_[r + 1] - offsets_[r];
-        const auto bytes = fetched.find(file_.get(), offsets_[r] * 8, n * 8);
+        const auto bytes = fetched.find(read_.get(), offsets_[r] * 8, n * 8);
         if (bytes.size() != n * 8) return Status::internal("bytes were not fetched");
         copy(scratch.bytes.data(), bytes.data(), bytes.size());
         const std::uint64_t offsets[2] = {0, n};
@@ -159,7 +168,8 @@ class FakeSource : public RowSource {
  private:
   RowIndex chunk_rows_;
   std::string label_;
-  std::shared_ptr<MemoryFile> file_;
+  std::shared_ptr<FakeFile> file_;
+  std::shared_ptr<FaultFile> read_ = std::make_shared<FaultFile>(file_);
   SourceTraits traits_;
   std::vector<std::uint64_t> offsets_;
 };
@@ -231,10 +241,12 @@ class FakeDataset : public internal::DatasetImpl {
   }
   std::uint64_t index_bytes() const override { return 1000; }
   std::vector<std::string> notes() const override { return {}; }
+  std::shared_ptr<const ReadCounts> read_counts() const override { return reads; }
 
   FakeSpec spec;
   std::vector<std::shared_ptr<FakeSource>> sources;
   std::vector<std::uint64_t> means;  // per global row
+  std::shared_ptr<ReadCounts> reads = std::make_shared<ReadCounts>();
 
  private:
   std::vector<internal::FilePart> parts_;

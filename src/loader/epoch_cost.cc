@@ -1,0 +1,86 @@
+#include "loader/epoch_cost.h"
+
+#include <algorithm>
+#include <optional>
+#include <vector>
+
+#include "plan/tape.h"
+
+namespace penstock::loader {
+namespace {
+
+// Adds or takes away what a run of a block's selected rows takes to read; as Engine::admit() asks for it.
+class Measure {
+ public:
+  explicit Measure(const EngineConfig& config) : c_(config) {}
+
+  // sign: 1 adds, -1 takes away (unsigned sums wrap there and back as intended).
+  Status add(const plan::Block& block, std::uint64_t skip, std::uint64_t rows, int sign, EpochCost* sum) {
+    const internal::FilePart& part = c_.parts[block.file];
+    list_.clear();
+    wanted_.clear();
+    plan::selected_ranges(part, block, skip, rows, wanted_);
+    PENSTOCK_RETURN_IF_ERROR(part.source->requests(wanted_, Heads::estimated, list_));
+    PENSTOCK_RETURN_IF_ERROR(
+        c_.labels.requests(block.file, {wanted_.front().first, wanted_.back().last}, list_));
+    list_.coalesce(kCoalesceGap, kCoalesceMax);
+    bytes = list_.total_bytes();
+    const auto scale = static_cast<std::uint64_t>(sign);
+    sum->bytes_to_read += scale * bytes;
+    sum->requests += scale * list_.requests().size();
+    sum->bytes_to_decode += scale * part.source->cost(wanted_).decoded;
+    return {};
+  }
+  ByteCount bytes = 0;  // of the last run
+
+ private:
+  const EngineConfig& c_;
+  RequestList list_;
+  std::vector<RowRange> wanted_;
+};
+
+}  // namespace
+
+Result<BlockTotals> total_blocks(const EngineConfig& config) {
+  BlockTotals totals;
+  Measure measure(config);
+  for (std::uint64_t i = 0; i < config.blocks.size(); ++i) {
+    const plan::Block& block = config.blocks[i];
+    PENSTOCK_RETURN_IF_ERROR(measure.add(block, 0, block.selected, 1, &totals.cost));
+    const ByteCount tails = config.parts[block.file].source->traits().largest_chunks;
+    totals.largest = std::max(totals.largest, measure.bytes + tails);
+  }
+  return totals;
+}
+
+Result<EpochCost> epoch_cost(const EngineConfig& config, std::uint64_t epoch, const BlockTotals* whole) {
+  const bool all = config.share.first == 0 && config.share.last == config.blocks.rows();
+  EpochCost cost;
+  if (whole != nullptr && all) {
+    cost = whole->cost;
+  } else {
+    whole = nullptr;
+  }
+  Measure measure(config);
+  const plan::Tape tape(&config.blocks, config.options.shuffle, config.options.seed, epoch);
+  plan::WindowSequence windows(config.share, config.options.batch_size, config.window.window_rows,
+                               epoch == 0);
+  std::optional<plan::TapeCursor> cursor;
+  while (const auto window = windows.next()) {
+    if (!cursor || cursor->tape_row() != window->first) cursor.emplace(&tape, window->first);
+    plan::Segment segment;
+    while (cursor->next(window->first + window->rows, &segment)) {
+      const plan::Block& block = config.blocks[segment.block];
+      // Only what differs from reading the block once and whole, when that has been counted. The window that
+      // evens out ranks reads its row once more.
+      if (whole != nullptr && !window->repeat) {
+        if (segment.rows == block.selected) continue;
+        if (segment.skip == 0) PENSTOCK_RETURN_IF_ERROR(measure.add(block, 0, block.selected, -1, &cost));
+      }
+      PENSTOCK_RETURN_IF_ERROR(measure.add(block, segment.skip, segment.rows, 1, &cost));
+    }
+  }
+  return cost;
+}
+
+}  // namespace penstock::loader

@@ -1,0 +1,27 @@
+// What reading blocks takes, exactly: the very requests that the engine will make, added up without making
+// them.
+//
+// Thread contract: pure functions of an immutable EngineConfig; no I/O. Cost: one pass over the blocks.
+#pragma once
+
+#include "loader/config.h"
+#include "penstock/plan.h"
+
+namespace penstock::loader {
+
+struct BlockTotals {
+  EpochCost cost;
+  // A bound of what any part of a block takes to read: of the largest, and the rest of the last chunks of which
+  // it reads a head (rows that are read again take whole chunks).
+  ByteCount largest = 0;
+};
+// Every block of the Dataset, each read once and whole.
+Result<BlockTotals> total_blocks(const EngineConfig& config);
+
+// One epoch of this rank: every block once, those that a window's or a rank's cut divides once per side.
+// Rows that are deferred are read again on top of it. `whole` is what total_blocks() said: it saves the pass
+// where this rank reads every block.
+Result<EpochCost> epoch_cost(const EngineConfig& config, std::uint64_t epoch,
+                             const BlockTotals* whole = nullptr);
+
+}  // namespace penstock::loader

@@ -1,0 +1,237 @@
+// The loader over files that misbehave and a budget that refuses: the same batches, or an error at the next()
+// that needed the bytes, after which the loader is finished and gives everything back. docs/reliability.md
+// lists these tests. Every other loader test also runs over benign faults: loader_test_benign_faults in
+// ctest.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <future>
+
+#include "loader/testing/fake_dataset.h"
+#include "memory/refusal.h"
+#include "penstock/loader.h"
+
+namespace penstock {
+namespace {
+
+using testing::FakeDataset;
+using testing::Faults;
+using ::testing::HasSubstr;
+
+std::shared_ptr<FakeDataset> make() {
+  testing::FakeSpec spec;
+  spec.files = {{1200, 20, 7}, {2500, 40, 13}};
+  return std::make_shared<FakeDataset>(spec);
+}
+void set_faults(const FakeDataset& data, const Faults& faults) {
+  for (const auto& source : data.sources) source->faults().set(faults);
+}
+
+LoaderOptions options(std::uint32_t threads) {
+  LoaderOptions o;
+  o.batch_size = 64;
+  o.shared_budget = MemoryBudget::create(8'000'000);
+  o.seed = 7;
+  o.obs = {"label"};
+  o.threads = threads;
+  o.io_threads = 4;
+  o.slot_timeout_seconds = 5;
+  return o;
+}
+
+// Every array of a batch, byte for byte.
+std::string bytes_of(const Batch& batch) {
+  std::string out;
+  const auto add = [&out](const ArrayView& a, std::size_t item) {
+    if (a.size > 0) out.append(static_cast<const char*>(a.data), a.size * item);
+  };
+  add(batch.index, 8);
+  add(batch.obs[0].values, 8);
+  add(batch.indptr, 4);
+  add(batch.indices, 4);
+  add(batch.values, 4);
+  return out;
+}
+
+struct Outcome {
+  std::vector<std::string> batches;
+  Status error;  // ok: the epoch came to its end
+};
+
+// An epoch; `begin` runs between create and the first read of the epoch.
+Outcome run(const std::shared_ptr<FakeDataset>& data, const LoaderOptions& o,
+            const std::function<void()>& begin) {
+  Outcome out;
+  auto loader = Loader::create(std::make_shared<Dataset>(data), o);
+  if (!loader.ok()) {
+    out.error = loader.status();
+    return out;
+  }
+  begin();
+  out.error = (*loader)->start_epoch(3);
+  while (out.error.ok()) {
+    auto batch = (*loader)->next();
+    out.error = batch.status();
+    if (!batch.ok() || !*batch) break;
+    out.batches.push_back(bytes_of(**batch));
+  }
+  if (!out.error.ok()) {
+    const Status again = (*loader)->next().status();
+    EXPECT_EQ(again.code(), out.error.code());
+    EXPECT_THAT(again.message(), HasSubstr("the loader is finished after an error"));
+    EXPECT_FALSE((*loader)->start_epoch().ok());
+  }
+  return out;
+}
+
+// The same, and gives up on a hang.
+Outcome run_in_time(const std::shared_ptr<FakeDataset>& data, const LoaderOptions& o,
+                    const std::function<void()>& begin) {
+  auto done = std::async(std::launch::async, [&] { return run(data, o, begin); });
+  if (done.wait_for(std::chrono::seconds(60)) != std::future_status::ready) {
+    ADD_FAILURE() << "no end after 60 s";
+    std::abort();  // the thread cannot be ended
+  }
+  EXPECT_EQ(o.shared_budget->usage().used, 0u) << "something was not given back";
+  return done.get();
+}
+
+const std::vector<std::string>& reference() {
+  static const auto* batches = new std::vector<std::string>(run(make(), options(2), [] {}).batches);
+  return *batches;
+}
+
+struct Named {
+  const char* name;
+  Faults faults;
+  const char* text = "";  // of the error
+};
+void PrintTo(const Named& n, std::ostream* out) { *out << n.name; }
+std::string name_of(const ::testing::TestParamInfo<std::tuple<Named, std::uint32_t>>& info) {
+  return std::string(std::get<0>(info.param).name) + "_" + std::to_string(std::get<1>(info.param)) +
+         "_threads";
+}
+
+class BenignFaults : public ::testing::TestWithParam<std::tuple<Named, std::uint32_t>> {};
+TEST_P(BenignFaults, GiveTheSameBatches) {
+  const auto& [fault, threads] = GetParam();
+  const auto data = make();
+  set_faults(*data, fault.faults);
+  const Outcome seen = run_in_time(data, options(threads), [] {});
+  EXPECT_TRUE(seen.error.ok()) << seen.error.to_string();
+  ASSERT_FALSE(reference().empty());
+  EXPECT_TRUE(seen.batches == reference());
+}
+INSTANTIATE_TEST_SUITE_P(
+    Loader, BenignFaults,
+    ::testing::Combine(::testing::Values(Named{"ShortReads", {.short_reads = true}},
+                                         Named{"Eintr", {.interrupts = true}},
+                                         Named{"Delays", {.delay = std::chrono::microseconds(700)}},
+                                         Named{"AllThree",
+                                               {.delay = std::chrono::microseconds(300),
+                                                .short_reads = true,
+                                                .interrupts = true}}),
+                       ::testing::Values(1U, 4U)),
+    name_of);
+
+class HostileFaults : public ::testing::TestWithParam<std::tuple<Named, std::uint32_t>> {};
+TEST_P(HostileFaults, SurfaceAtTheBatchThatNeededTheBytes) {
+  const auto& [fault, threads] = GetParam();
+  const auto data = make();
+  const Outcome seen = run_in_time(data, options(threads), [&, f = &fault] { set_faults(*data, f->faults); });
+  ASSERT_EQ(seen.error.code(), StatusCode::io_error) << seen.error.to_string();
+  // What came before is right, and nothing came short.
+  ASSERT_LT(seen.batches.size(), reference().size());
+  for (std::size_t i = 0; i < seen.batches.size(); ++i) EXPECT_TRUE(seen.batches[i] == reference()[i]) << i;
+  EXPECT_THAT(seen.error.message(), HasSubstr(fault.text));
+  EXPECT_THAT(seen.error.message(), ::testing::ContainsRegex("fake[01]: rows [0-9]+ to [0-9]+: fake[01]: "));
+  if (std::strstr(fault.text, "reopened") == nullptr) {
+    EXPECT_THAT(seen.error.message(), ::testing::ContainsRegex("reading [0-9]+ bytes at 0x"));
+  }
+}
+INSTANTIATE_TEST_SUITE_P(
+    Loader, HostileFaults,
+    ::testing::Combine(
+        ::testing::Values(
+            Named{"EioOnce", {.fail_nth_read = 40}, "Input/output error"},
+            Named{"EioForEver", {.fail_nth_read = 40, .fail_for_ever = true}, "Input/output error"},
+            Named{"EioAtAByte", {.fail_at = 20'000}, "Input/output error"},
+            Named{"EioAfterAShortRead",
+                  {.fail_nth_read = 30, .short_before_error = true},
+                  "Input/output error"},
+            Named{"TruncatedWhileReading", {.shrink_to = 30'000}, "the file has shrunk to less than"},
+            Named{"Vanished", {.vanish_at_read = 30}, "cannot be reopened: No such file"}),
+        ::testing::Values(1U, 4U)),
+    name_of);
+
+TEST(LoaderFaults, AnErrorWaitsForTheBatchThatNeedsIt) {
+  // File order: the batches before the one with the bad byte come, all of them.
+  const auto data = make();
+  LoaderOptions o = options(2);
+  o.shuffle = false;
+  const RowIndex bad = 1000;
+  const Outcome seen = run_in_time(
+      data, o, [&] { data->sources[0]->faults().set({.fail_at = data->sources[0]->row_offset(bad) + 4}); });
+  EXPECT_EQ(seen.error.code(), StatusCode::io_error);
+  // The block with the row may begin in an earlier batch, by less than a block of rows.
+  EXPECT_LE(seen.batches.size(), bad / o.batch_size);
+  EXPECT_GT(seen.batches.size(), 0u);
+}
+
+TEST(LoaderFaults, BudgetRefusedAtEveryReservation) {
+  // Whatever the budget refuses: a clean error that names it, or a run with the same batches.
+  std::uint64_t k = 1, refused = 0;
+  for (;; ++k) {
+    ASSERT_LT(k, 1000u);
+    const auto data = make();
+    const LoaderOptions o = options(2);
+    testing::refuse_reservation(k);
+    const Outcome seen = run_in_time(data, o, [] {});
+    const std::uint64_t asked = testing::reservations_asked();
+    testing::refuse_reservation(0);
+    if (seen.error.ok()) {
+      EXPECT_TRUE(seen.batches == reference()) << "other batches when reservation " << k << " was refused";
+    } else {
+      ++refused;
+      EXPECT_EQ(seen.error.code(), StatusCode::budget) << k << ": " << seen.error.to_string();
+      EXPECT_THAT(seen.error.message(), HasSubstr("cannot hold this plan"));
+    }
+    if (asked < k) break;  // a whole run passed without a refusal
+  }
+  EXPECT_GE(refused, 5u);
+}
+
+TEST(LoaderFaults, CountsBytesByEpochExactly) {
+  for (const bool shuffle : {true, false}) {
+    for (const std::uint32_t world : {1U, 3U}) {
+      const auto data = make();
+      LoaderOptions o = options(2);
+      o.shuffle = shuffle;
+      o.rank = world - 1;
+      o.world_size = world;
+      auto loader = Loader::create(std::make_shared<Dataset>(data), o);
+      ASSERT_TRUE(loader.ok());
+      for (auto& source : data->sources) source->faults().reset_counters();
+      for (std::uint64_t e = 0; e < 4; ++e) {
+        ASSERT_TRUE((*loader)->start_epoch().ok());
+        for (auto batch = (*loader)->next(); batch.ok() && *batch; batch = (*loader)->next()) continue;
+        const auto cost = (*loader)->epoch_cost(e);
+        ASSERT_TRUE(cost.ok());
+        const LoaderStats stats = (*loader)->stats();
+        EXPECT_EQ(stats.epoch_bytes_read, cost->bytes_to_read) << e << " of " << world;
+        EXPECT_EQ(stats.epoch_reads, cost->requests) << e << " of " << world;
+        if (e == 0) EXPECT_EQ((*loader)->plan().bytes_to_read, cost->bytes_to_read);
+      }
+      (*loader)->close();  // no read is under way now
+      ByteCount counted = 0;
+      for (auto& source : data->sources) counted += source->faults().bytes_read();
+      const LoaderStats stats = (*loader)->stats();
+      EXPECT_EQ(counted, stats.bytes_read + stats.bytes_reread);
+      EXPECT_EQ((*loader)->epoch_cost(0).status().code(), StatusCode::cancelled);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace penstock
