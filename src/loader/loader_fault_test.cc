@@ -1,6 +1,6 @@
 // The loader over files that misbehave and a budget that refuses: the same batches, or an error at the next()
 // that needed the bytes, after which the loader is finished and gives everything back. docs/reliability.md
-// lists these tests. Every other loader test also runs over benign faults: loader_test_benign_faults in
+// lists these tests. Other invariant tests also run over benign faults: loader_test_benign_faults in
 // ctest.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
