@@ -100,9 +100,11 @@ std::uint64_t ordered_entries(std::span<const internal::FilePart> parts, std::ui
 struct BlockTotals {
   ByteCount bytes = 0, decoded = 0, largest = 0;
   std::uint64_t requests = 0;
+  std::vector<ByteCount> by_file;  // bytes
 };
 Result<BlockTotals> total_blocks(const EngineConfig& c) {
   BlockTotals t;
+  t.by_file.resize(c.parts.size());
   RequestList list;
   std::vector<RowRange> wanted;
   for (std::uint64_t i = 0; i < c.blocks.size(); ++i) {
@@ -115,6 +117,7 @@ Result<BlockTotals> total_blocks(const EngineConfig& c) {
     list.coalesce(kCoalesceGap, kCoalesceMax);
     const ByteCount bytes = list.total_bytes();
     t.bytes += bytes;
+    t.by_file[block.file] += bytes;
     t.decoded += c.parts[block.file].source->cost(wanted).decoded;
     t.requests += list.requests().size();
     t.largest = std::max(t.largest, bytes);
@@ -139,6 +142,7 @@ Status add_cuts(const EngineConfig& c, std::uint64_t epoch, BlockTotals* t) {
     list.coalesce(kCoalesceGap, kCoalesceMax);
     const auto scale = static_cast<std::uint64_t>(sign);  // wraps as intended: adds or takes away
     t->bytes += scale * list.total_bytes();
+    t->by_file[block.file] += scale * list.total_bytes();
     t->requests += scale * list.requests().size();
     t->decoded += scale * c.parts[block.file].source->cost(wanted).decoded;
     return {};
@@ -247,6 +251,8 @@ Result<std::unique_ptr<internal::LoaderImpl>> create_loader(std::shared_ptr<cons
   in.n_cols = c.n_cols;
   in.rows_per_chunk = chunks > 0 ? chunk_rows / chunks : 0;
   in.cheap_heads = cheap_heads;
+  c.rows_per_chunk = in.rows_per_chunk;
+  c.cheap_heads = cheap_heads;
   in.value_bytes_in_window = sample->value_bytes;
   const std::uint64_t most_entries =
       in.lengths.longest_sum(std::min(options.batch_size, std::max<std::uint64_t>(1, in.n_rows)));
@@ -279,6 +285,7 @@ Result<std::unique_ptr<internal::LoaderImpl>> create_loader(std::shared_ptr<cons
       std::any_of(c.parts.begin(), c.parts.end(), [](const auto& part) { return part.selected != nullptr; });
   const std::uint64_t ranges = scattered ? std::min(c.blocks.largest(), c.blocks.largest_span() / 2 + 1) : 1;
   const ByteCount lists =
+      Recorder::kBytes + c.parts.size() * sizeof(FileCounts) +
       kMaxTasks * (ranges * sizeof(RowRange) + (totals.requests == 0 ? 0 : 64 * sizeof(ReadRequest)));
   if (!c.index_memory.resize(c.index_memory.bytes() + lists)) {
     return does_not_fit(budget->reserve(MemoryTag::index, lists).status());
@@ -376,6 +383,9 @@ Result<std::unique_ptr<internal::LoaderImpl>> create_loader(std::shared_ptr<cons
                       c.labels.columns()[i].kind == ObsKind::category ? "-1" : "NaN"));
     }
   }
+  for (const ByteCount bytes : totals.by_file)
+    impl->planned_file_bytes.push_back(static_cast<std::uint64_t>(static_cast<double>(bytes) * share));
+  c.budget = budget;
   c.dataset = std::move(dataset);
   PENSTOCK_ASSIGN_OR_RETURN(impl->engine, Engine::create(std::move(c)));
   return impl;

@@ -51,9 +51,21 @@ void Engine::worker_main(std::size_t number) {
   while (!stopping_) {
     if (!paused_ && (try_build(lock, worker) || try_decode(lock, worker))) continue;
     const auto from = Clock::now();
+    double* waited_for = idle_counter();
     work_.wait(lock);
-    counters_.worker_idle_seconds += seconds(Clock::now() - from);
+    const double idle = seconds(Clock::now() - from);
+    counters_.worker_idle_seconds += idle;
+    if (waited_for != nullptr) *waited_for += idle;
   }
+}
+
+double* Engine::idle_counter() {
+  if (starved_ || build_sequence_ - deliver_sequence_ >= ready_ring_.size())
+    return &counters_.idle_for_consumer_seconds;
+  // A block is there to be decoded, and this thread did not take it: no pages.
+  if (fetch_->next_to_decode() != nullptr || (read_ahead_ == 0 && fetch_->next_unread() != nullptr))
+    return &counters_.idle_for_pages_seconds;
+  return fetch_->reads_in_flight() > 0 ? &counters_.idle_for_reads_seconds : nullptr;
 }
 
 // The next batch may belong to the window after the one that drains, whose last batches are still being
@@ -106,6 +118,7 @@ bool Engine::try_build(Lock& lock, WorkerState& worker) {
   --building_;
   --busy_;
   counters_.assemble_seconds += took;
+  record(Clock::now());
   counters_.rows_deferred += counts.deferred;
   Ready& ready = ready_ring_[sequence % ready_ring_.size()];
   if (batch.ok()) {
@@ -199,6 +212,7 @@ void Engine::read_block(BlockTask& task, std::span<std::byte> into, Lock& lock) 
   lock.lock();
   const std::size_t n = task.requests.requests().size();
   note_read(took, task.bytes);
+  counters_.worker_read_seconds += took;
   counters_.reads += n - 1;
 }
 
@@ -239,6 +253,12 @@ void Engine::decode(BlockTask& task, const std::byte* bytes, WorkerState& worker
   --decoding_;
   --busy_;
   counters_.decode_seconds += took;
+  counters_.scatter_seconds += scatter.seconds();
+  record(Clock::now());
+  FileCounts& counts = file_counts_[file];
+  counts.bytes_read += task.bytes;
+  counts.rows += task.segment.rows;
+  ++counts.blocks;
   counters_.rows_decoded += task.segment.rows;
   ++counters_.blocks_decoded;
   counters_.bytes_decoded +=
