@@ -145,7 +145,10 @@ Status run(const StreamFlags& flags) {
   std::optional<double> first_batch;
   const auto report = [&]() -> Status {
     if (flags.report.empty()) return {};
-    return write_report(*loader, *dataset, flags.report, {.label = flags.label, .command = command_line()});
+    ReportOptions about;
+    about.label = flags.label;
+    about.command = command_line();
+    return write_report(*loader, *dataset, flags.report, about);
   };
   // Before the run, too: a wrong path or label should not be found out after hours.
   PENSTOCK_RETURN_IF_ERROR(report());
