@@ -206,7 +206,8 @@ void bind_loader(nb::module_& m) {
            "As next(), but the batch stays. Read-only: copy it.")
       .def("stats", &stats, nb::sig("def stats(self) -> dict[str, typing.Any]"))
       .def(
-          "stats_json", [](const LoaderHandle& self) { return without_gil([&] { return self.ptr->stats(); }).to_json(); },
+          "stats_json",
+          [](const LoaderHandle& self) { return without_gil([&] { return self.ptr->stats(); }).to_json(); },
           "stats() as one line of JSON.")
       .def(
           "stats_prometheus",

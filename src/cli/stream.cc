@@ -45,7 +45,8 @@ void show_progress(ProgressLine& progress, const LoaderStats& stats, std::uint64
                             format_bytes(stats.memory.used), left));
 }
 
-// Says how it goes while it goes: the progress line for people, JSON lines and Prometheus' text file for machines.
+// Says how it goes while it goes: the progress line for people, JSON lines and Prometheus' text file for
+// machines.
 class Live {
  public:
   Live(const StreamFlags& flags, const Loader& loader, std::uint64_t rows_in_all)
@@ -178,11 +179,14 @@ Command add_stream(CLI::App& main) {
   app->add_option("--epochs", flags->epochs, "Epochs to run")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  app->add_option("--report", flags->report, "Write a page about the run: time, memory, shuffling (HTML, one file)");
-  app->add_option("--label", flags->label,
-                  "Column of obs whose mixture over batches the page shows (default: the first of --obs with labels)");
-  app->add_option("--stats-every", flags->stats_every,
-                  "Print the counters as a line of JSON every so many seconds; the last line is what --json prints")
+  app->add_option("--report", flags->report,
+                  "Write a page about the run: time, memory, shuffling (HTML, one file)");
+  app->add_option(
+      "--label", flags->label,
+      "Column of obs whose mixture over batches the page shows (default: the first of --obs with labels)");
+  app->add_option(
+         "--stats-every", flags->stats_every,
+         "Print the counters as a line of JSON every so many seconds; the last line is what --json prints")
       ->check(CLI::PositiveNumber);
   app->add_option("--prometheus", flags->prometheus,
                   "Keep the counters in this file, in Prometheus' text format, replaced every second");

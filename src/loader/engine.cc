@@ -292,6 +292,7 @@ LoaderSample Engine::sample(Clock::time_point now) const {
   s.epoch = c.epoch;
   s.batches = c.batches;
   s.rows = c.rows;
+  s.rows_decoded = c.rows_decoded;
   s.bytes_read = c.bytes_read;
   s.read = c.read_seconds;
   s.worker_read = c.worker_read_seconds;

@@ -19,7 +19,7 @@ class LoaderImpl {
   Plan plan;
   std::shared_ptr<MemoryBudget> budget;
   std::vector<std::pair<std::string, std::vector<std::string>>> categories;  // per obs column
-  std::vector<std::uint64_t> planned_file_bytes;  // bytes_to_read by file
+  std::vector<std::uint64_t> planned_file_bytes;                             // bytes_to_read by file
   std::unique_ptr<loader::Engine> engine;
   const pid_t pid = getpid();
 };

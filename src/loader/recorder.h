@@ -1,8 +1,9 @@
 // What a run looked like over time: a fixed number of samples that get coarser as the run gets longer.
 //
-// The engine samples its counters whenever it holds its lock anyway and a sample is due; nothing is allocated and a
-// sample costs well under a microsecond. When all places are taken every other sample goes and the interval doubles, so
-// that a run of any length has kSamples / 2 to kSamples samples, evenly spaced where there was something to do.
+// The engine samples its counters whenever it holds its lock anyway and a sample is due; nothing is allocated
+// and a sample costs well under a microsecond. When all places are taken every other sample goes and the
+// interval doubles, so that a run of any length has kSamples / 2 to kSamples samples, evenly spaced where
+// there was something to do.
 //
 // Thread contract: externally synchronised (the engine's lock). Memory: kBytes, counted under `index`.
 #pragma once
@@ -19,11 +20,11 @@ namespace penstock::loader {
 // Counters at one moment; as in LoaderStats, with what is under way (a wait, the model's step) counted in.
 struct LoaderSample {
   double seconds = 0;  // since the first start_epoch()
-  std::uint64_t epoch = 0, batches = 0, rows = 0, bytes_read = 0;
+  std::uint64_t epoch = 0, batches = 0, rows = 0, rows_decoded = 0, bytes_read = 0;
   double read = 0, worker_read = 0, decode = 0, scatter = 0, assemble = 0;
   double idle = 0, idle_for_reads = 0, idle_for_pages = 0, idle_for_consumer = 0;
   double wait = 0, busy = 0;
-  std::uint64_t window_used = 0, slots_used = 0;  // bytes
+  std::uint64_t window_used = 0, slots_used = 0;    // bytes
   std::array<std::uint64_t, kMemoryTags> memory{};  // bytes reserved
 };
 

@@ -140,7 +140,8 @@ std::string LoaderStats::to_prometheus(const std::map<std::string, std::string>&
   t.one("reads_total", kCounter, "Reads of files.", reads);
   t.one("decoded_bytes_total", kCounter, "Bytes that came out of the codecs.", bytes_decoded);
   t.one("rows_deferred_total", kCounter, "Cells that found no page and were read again.", rows_deferred);
-  t.one("values_rounded_total", kCounter, "Values that the output type could not hold exactly.", values_rounded);
+  t.one("values_rounded_total", kCounter, "Values that the output type could not hold exactly.",
+        values_rounded);
   t.one("rows_sorted_total", kCounter, "Cells that were not sorted by gene in the file.", rows_sorted);
   t.one("labels_missing_total", kCounter, "Labels delivered as -1 or NaN.", labels_missing);
   t.family("stage_seconds_total", kCounter,
@@ -149,14 +150,16 @@ std::string LoaderStats::to_prometheus(const std::map<std::string, std::string>&
   t.sample(decode_seconds, "stage=\"decode\"");
   t.sample(scatter_seconds, "stage=\"scatter\"");
   t.sample(assemble_seconds, "stage=\"assemble\"");
-  t.family("worker_idle_seconds_total", kCounter, "Seconds that decode threads had nothing to do, by reason.");
+  t.family("worker_idle_seconds_total", kCounter,
+           "Seconds that decode threads had nothing to do, by reason.");
   t.sample(idle_for_reads_seconds, "reason=\"reads\"");
   t.sample(idle_for_pages_seconds, "reason=\"pages\"");
   t.sample(idle_for_consumer_seconds, "reason=\"consumer\"");
   t.sample(std::max(0.0, worker_idle_seconds - idle_for_reads_seconds - idle_for_pages_seconds -
                              idle_for_consumer_seconds),
            "reason=\"other\"");
-  t.one("consumer_wait_seconds_total", kCounter, "Seconds that next() waited for a batch.", consumer_wait_seconds);
+  t.one("consumer_wait_seconds_total", kCounter, "Seconds that next() waited for a batch.",
+        consumer_wait_seconds);
   t.one("consumer_busy_seconds_total", kCounter, "Seconds between two next() calls: the model.",
         consumer_busy_seconds);
   t.one("elapsed_seconds", kGauge, "Seconds since the first epoch began.", elapsed_seconds);

@@ -7,7 +7,8 @@
 
 namespace penstock::report {
 
-// {"CPU", "AMD EPYC ..."}, {"cores this process may use", "2"}, ... What the system does not tell is left out.
+// {"CPU", "AMD EPYC ..."}, {"cores this process may use", "2"}, ... What the system does not tell is left
+// out.
 std::vector<std::pair<std::string, std::string>> describe_machine();
 
 }  // namespace penstock::report

@@ -52,8 +52,8 @@ class CodeReader {
     scratch_.resize(labels_.scratch_bytes(rows.size()) + 64);
     const auto address = reinterpret_cast<std::uintptr_t>(scratch_.data());
     Scratch scratch{std::span(scratch_).subspan(round_up(address, 64) - address), codec_.get()};
-    PENSTOCK_ASSIGN_OR_RETURN(
-        const auto view, labels_.prepare(file, rows, Fetched(list_.requests(), bytes_.data()), scratch));
+    PENSTOCK_ASSIGN_OR_RETURN(const auto view,
+                              labels_.prepare(file, rows, Fetched(list_.requests(), bytes_.data()), scratch));
     codes.resize(rows.size());
     for (RowIndex r = rows.first; r < rows.last; ++r) {
       std::byte record[8];
@@ -100,8 +100,7 @@ class Counts {
     for (std::size_t b = 0; b < n_batches; ++b) {
       const std::span of_batch = std::span(counts_).subspan(b * n_codes_, n_codes_);
       for (std::size_t code = 0; code < n_codes_; ++code) {
-        if (of_batch[code] > 0)
-          panel.counts[b * n_lines + line_of[code]] += of_batch[code];
+        if (of_batch[code] > 0) panel.counts[b * n_lines + line_of[code]] += of_batch[code];
       }
       panel.entropy.push_back(entropy_bits<std::uint32_t>(of_batch));
       panel.mean_entropy += panel.entropy.back() / static_cast<double>(n_batches);
@@ -174,7 +173,8 @@ Result<Mixing> measure_mixing(const internal::DatasetImpl& data, const std::stri
   const bool boolean = column.kind == ObsKind::boolean;
   if (column.kind != ObsKind::category && !boolean) {
     return Status::invalid_argument(fmt::format(
-        "obs '{}' holds numbers: the report's label must be a column of categories, strings or booleans", label));
+        "obs '{}' holds numbers: the report's label must be a column of categories, strings or booleans",
+        label));
   }
   const std::vector<std::string> categories = column.categories;
   PENSTOCK_ASSIGN_OR_RETURN(auto reader, CodeReader::make(std::move(column), data.parts(), *budget));
@@ -208,7 +208,8 @@ Result<Mixing> measure_mixing(const internal::DatasetImpl& data, const std::stri
       const RowRange range{first, std::min(rows_in_file, first + kRowsAtOnce)};
       if (!cursor.before(range.last)) continue;
       PENSTOCK_RETURN_IF_ERROR(reader.read(file, range, codes));
-      for (; next_wanted < wanted.size() && wanted[next_wanted].row < part.first_row + range.last; ++next_wanted) {
+      for (; next_wanted < wanted.size() && wanted[next_wanted].row < part.first_row + range.last;
+           ++next_wanted) {
         penstock.add(wanted[next_wanted].batch, codes[wanted[next_wanted].row - part.first_row - first]);
       }
       for (; cursor.before(range.last); ++position) {
@@ -217,7 +218,8 @@ Result<Mixing> measure_mixing(const internal::DatasetImpl& data, const std::stri
         if (position < share.first || position >= share.last) continue;
         const std::uint64_t in_share = position - share.first;
         while (next_batch < looked_at && out.batches[next_batch] < in_share / q) ++next_batch;
-        if (next_batch < looked_at && out.batches[next_batch] == in_share / q && in_share % q % out.row_step == 0)
+        if (next_batch < looked_at && out.batches[next_batch] == in_share / q &&
+            in_share % q % out.row_step == 0)
           file_order.add(next_batch, code);
       }
     }

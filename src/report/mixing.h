@@ -1,10 +1,10 @@
 // How labels are spread over batches: in Penstock's order, in file order and in a full shuffle, side by side.
 //
-// The order of an epoch is a pure function of the plan, so the batches are worked out from the plan and the label codes
-// alone; X is not read. One pass over the label column, whatever its size.
+// The order of an epoch is a pure function of the plan, so the batches are worked out from the plan and the
+// label codes alone; X is not read. One pass over the label column, whatever its size.
 //
-// Thread contract: pure function. Memory: at most kMostRows looked-up rows (16 bytes each), 64 K codes at a time, and
-// batches x lines counts.
+// Thread contract: pure function. Memory: at most kMostRows looked-up rows (16 bytes each), 64 K codes at a
+// time, and batches x lines counts.
 #pragma once
 
 #include <cstdint>
@@ -40,8 +40,8 @@ struct Panel {
 struct Mixing {
   std::string label;
   std::uint64_t n_categories = 0;  // with at least one selected cell; a missing label counts as one
-  // Lines of the picture, in the order in which categories first appear in the files. More than kMostLines categories
-  // share lines, `categories_per_line` neighbours each.
+  // Lines of the picture, in the order in which categories first appear in the files. More than kMostLines
+  // categories share lines, `categories_per_line` neighbours each.
   std::vector<std::string> lines;
   std::vector<std::uint64_t> line_cells;
   std::uint64_t categories_per_line = 1;
@@ -51,8 +51,8 @@ struct Mixing {
   Panel penstock, file_order, full_shuffle;
 };
 
-// `given`: the categories that the loader was given for the column, or nullptr. Errors: not_found, invalid_argument for a
-// column of numbers, and what reading the column can give.
+// `given`: the categories that the loader was given for the column, or nullptr. Errors: not_found,
+// invalid_argument for a column of numbers, and what reading the column can give.
 Result<Mixing> measure_mixing(const internal::DatasetImpl& data, const std::string& label,
                               const std::vector<std::string>* given, const Order& order,
                               const std::shared_ptr<MemoryBudget>& budget);

@@ -54,11 +54,12 @@ std::string make_page(const std::string& title, const std::vector<std::string>& 
                       const nlohmann::ordered_json& data) {
   std::string words;
   for (const std::string& line : lines) words += (words.empty() ? "" : " ") + escape_html(line);
-  const std::array<std::pair<std::string_view, std::string>, 5> parts = {{{"{{title}}", escape_html(title)},
-                                                                          {"{{words}}", words},
-                                                                          {"{{style}}", std::string(kPageCss)},
-                                                                          {"{{script}}", std::string(kPageScript)},
-                                                                          {"{{data}}", script_json(data)}}};
+  const std::array<std::pair<std::string_view, std::string>, 5> parts = {
+      {{"{{title}}", escape_html(title)},
+       {"{{words}}", words},
+       {"{{style}}", std::string(kPageCss)},
+       {"{{script}}", std::string(kPageScript)},
+       {"{{data}}", script_json(data)}}};
   // In one pass over the template: what is put in is never looked at again.
   std::string out;
   std::string_view rest = kPageHtml;

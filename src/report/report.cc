@@ -48,6 +48,7 @@ Json history_json(const std::vector<loader::LoaderSample>& samples) {
   series("epoch", [](const auto& s) { return s.epoch; });
   series("batches", [](const auto& s) { return s.batches; });
   series("rows", [](const auto& s) { return s.rows; });
+  series("rows_decoded", [](const auto& s) { return s.rows_decoded; });
   series("bytes_read", [](const auto& s) { return s.bytes_read; });
   times("read_seconds", &loader::LoaderSample::read);
   times("worker_read_seconds", &loader::LoaderSample::worker_read);
@@ -100,8 +101,11 @@ Json files_json(const Dataset& dataset, const internal::LoaderImpl& impl, Json* 
                    {"blocks_decoded", count.blocks}});
   }
   if (n > 0) {
-    *rest = {{"files", n},           {"selected", selected}, {"planned_bytes", planned},
-             {"bytes_read", read}, {"rows_decoded", rows}};
+    *rest = {{"files", n},
+             {"selected", selected},
+             {"planned_bytes", planned},
+             {"bytes_read", read},
+             {"rows_decoded", rows}};
   }
   return out;
 }
@@ -148,7 +152,8 @@ Json mixing_json(const report::Mixing& m) {
 }
 
 // The column whose mixture is shown; empty: none of obs= has categories.
-Result<std::string> choose_label(const Dataset& dataset, const LoaderOptions& options, const std::string& asked) {
+Result<std::string> choose_label(const Dataset& dataset, const LoaderOptions& options,
+                                 const std::string& asked) {
   if (!asked.empty()) return asked;
   for (const std::string& name : options.obs) {
     PENSTOCK_ASSIGN_OR_RETURN(const auto label, dataset.impl().label(name, nullptr));
@@ -162,7 +167,8 @@ Result<std::string> choose_label(const Dataset& dataset, const LoaderOptions& op
 Result<std::string> report_html(const Loader& loader, const Dataset& dataset, const ReportOptions& options) {
   const internal::LoaderImpl& impl = loader.impl();
   if (getpid() != impl.pid) {
-    return Status::invalid_argument("this loader was made before fork(): make its report in the parent process");
+    return Status::invalid_argument(
+        "this loader was made before fork(): make its report in the parent process");
   }
   const loader::EngineConfig& config = impl.engine->config();
   const LoaderOptions& chosen = config.options;
@@ -195,10 +201,9 @@ Result<std::string> report_html(const Loader& loader, const Dataset& dataset, co
     order.drop_last = chosen.drop_last;
     const auto given = chosen.categories.find(label);
     PENSTOCK_ASSIGN_OR_RETURN(
-        const auto mixing,
-        report::measure_mixing(dataset.impl(), label,
-                               given == chosen.categories.end() ? nullptr : &given->second, order,
-                               MemoryBudget::create(kReportMemory)));
+        const auto mixing, report::measure_mixing(dataset.impl(), label,
+                                                  given == chosen.categories.end() ? nullptr : &given->second,
+                                                  order, MemoryBudget::create(kReportMemory)));
     data["mixing"] = mixing_json(mixing);
   }
   Json more_files;

@@ -152,17 +152,21 @@ card("verdict", data.verdict.title, data.verdict.advice.map((text) => el("p", {}
 
 // --- throughput ---
 {
-  const rates = growth(past.rows).map((n, i) => ratio(n, edges[i + 1] - edges[i]));
+  const perSecond = (n, i) => ratio(n, edges[i + 1] - edges[i]);
+  const rates = growth(past.rows).map(perSecond), decoded = growth(past.rows_decoded).map(perSecond);
+  const top = 1.1 * Math.max(most(decoded), Math.min(most(rates), 3 * Math.max(most(decoded), cellsPerSecond)));
   card("throughput", "Throughput", enough ? [
     figure(`Line chart: cells delivered per second over ${time(end)}; ${count(cellsPerSecond)} cells/s on average, between ${count(Math.min(...rates))} and ${count(most(rates))}.`, 230, (svg, w, h) => {
-      const a = axes(svg, w, h, timeAxis, { max: most(rates) * 1.1, label: "cells/s", format: short });
-      const points = steps(rates, a.X, a.Y);
-      svg.append(sv("path", { d: area(points, [[a.X(0), a.Y(0)], [a.X(end), a.Y(0)]]), fill: "var(--blue)", opacity: 0.14 }));
-      svg.append(sv("path", { class: "series", d: line(points), fill: "none", stroke: "var(--blue)", "stroke-width": 2, "stroke-linejoin": "round" }));
+      const a = axes(svg, w, h, timeAxis, { max: top, label: "cells/s", format: short });
+      const points = steps(rates.map((r) => Math.min(r, top)), a.X, a.Y);
+      svg.append(sv("path", { d: area(points, [[a.X(0), a.Y(0)], [a.X(end), a.Y(0)]]), fill: "var(--orange)", opacity: 0.35 }));
+      svg.append(sv("path", { class: "series", d: line(points), fill: "none", stroke: "var(--orange)", "stroke-width": 1.5, "stroke-linejoin": "round" }));
+      svg.append(sv("path", { class: "series", d: line(steps(decoded, a.X, a.Y)), fill: "none", stroke: "var(--blue)", "stroke-width": 2, "stroke-linejoin": "round" }));
       svg.append(sv("line", { x1: a.X(0), x2: a.X(end), y1: a.Y(cellsPerSecond), y2: a.Y(cellsPerSecond), stroke: "var(--ink)", "stroke-dasharray": "6 4" }));
       markEpochs(svg, a);
     }),
-    legend([[`cells handed to the training loop, in ${bins} equal steps`, "var(--blue)", "rule"], [`mean: ${count(cellsPerSecond)} cells/s`, "var(--ink)", "rule dash"]]),
+    legend([["decoded into the window", "var(--blue)", "rule"], ["handed to the training loop", "var(--orange)"], [`mean: ${count(cellsPerSecond)} cells/s`, "var(--ink)", "rule dash"]]),
+    el("p", { class: "note" }, "Batches come out when their window is full: a loop that always waits gets them in bursts, one that works between batches gets them evenly."),
   ] : tooShort());
 }
 
@@ -195,7 +199,7 @@ card("verdict", data.verdict.title, data.verdict.advice.map((text) => el("p", {}
     figure(groups.map(([n, p]) => say(n, p)).join(". "), 118, (svg, w) => {
       groups.forEach(([name, parts], row) => {
         const total = sum(parts), y = row * 56 + 18;
-        svg.append(sv("text", { x: 0, y: y - 5 }, `${name}: ${time(total)}${row ? "" : " in all"}`));
+        svg.append(sv("text", { x: 0, y: y - 5 }, `${name}: ${time(total)}${row ? "" : " in all"} = 100 %`));
         let x = 0;
         for (const [part, seconds, color] of parts) {
           const width = ratio(seconds, total) * w;
@@ -204,7 +208,7 @@ card("verdict", data.verdict.title, data.verdict.advice.map((text) => el("p", {}
           x += width;
         }
       });
-      for (const t of [0, 0.25, 0.5, 0.75, 1]) svg.append(sv("text", { class: "axis", x: t * w, y: 114, "text-anchor": t === 0 ? "start" : t === 1 ? "end" : "middle" }, t === 1 ? "100 % of each one's time" : percent(t)));
+      for (const t of [0, 0.25, 0.5, 0.75, 1]) svg.append(sv("text", { class: "axis", x: t * w, y: 114, "text-anchor": t === 0 ? "start" : t === 1 ? "end" : "middle" }, percent(t)));
     }),
     el("div", { class: "scroll" }, el("table", {}, el("thead", {}, el("tr", {}, ["", "seconds", "share", "what it is"].map((t, i) => el("th", { scope: "col", class: i === 1 || i === 2 ? "n" : null }, t)))),
       el("tbody", {}, groups.flatMap(([name, parts]) => parts.filter((p) => p[1] > 0).map(([part, seconds, color, text]) => el("tr", {},
@@ -236,7 +240,7 @@ card("verdict", data.verdict.title, data.verdict.advice.map((text) => el("p", {}
   card("memory", "Memory against the budget",
     el("p", {}, `Everything the loader holds is reserved from the budget before it is taken: pale is reserved, solid has something in it. Held at most: ${bytes(stats.memory.peak)} of ${bytes(limit)}.`),
     enough ? [figure(`Stacked areas: bytes by purpose over ${time(last)} under a budget line at ${bytes(limit)}. At most: ${say}.`, 290, (svg, w, h) => {
-      const a = axes(svg, w, h, { ...timeAxis, max: last }, { max: limit * 1.08, label: "bytes held", format: bytes });
+      const a = axes(svg, w, h, { ...timeAxis, max: last }, { max: limit * 1.08, label: "memory held", format: bytes }, { left: 78 });
       let base = new Array(n).fill(0);
       for (const tag of tags) {
         const held = past.memory[tag], top = base.map((b, i) => b + held[i]);
@@ -273,7 +277,7 @@ card("verdict", data.verdict.title, data.verdict.advice.map((text) => el("p", {}
     });
     const costs = points.map((p) => p.decode_cost - 1), costMax = Math.max(0.2, Math.min(1.2, most(costs) * 1.1));
     section.append(
-      el("p", {}, `The epoch is read in blocks of about ${count(here.block_rows)} neighbouring cells, in random order; ${count(Math.min(here.blocks_in_window, plan.n_blocks))} of them are in the window of ${count(plan.window_rows)} cells at once, and a batch is drawn from all of these. Smaller blocks mix better; larger blocks decode less twice. More memory makes the window larger and moves the whole left curve up.`),
+      el("p", {}, `The epoch is read in blocks of about ${count(here.block_rows)} neighbouring cells, in random order; ${count(Math.min(here.blocks_in_window, plan.n_blocks))} of them are in the window of ${count(plan.window_rows)} cells at once, and a batch is drawn from all of these. Smaller blocks mix better; larger blocks decode less twice. More memory makes the window larger and lifts the whole curve.`),
       el("div", { class: "pair" },
         curve("q_eff", [0, Math.max(trade.batch_size, wanted) * 1.08], "independent cells", `Line chart: independent cells that a batch of ${count(trade.batch_size)} is worth, by block size, at the plan's window. Here: blocks of ${count(here.block_rows)} cells, worth ${count(here.q_eff)}.`, short, (svg, a) => {
           svg.append(sv("line", { x1: a.m.left, x2: a.m.left + a.W, y1: a.Y(wanted), y2: a.Y(wanted), stroke: "var(--soft)", "stroke-dasharray": "6 4" }));
@@ -286,14 +290,16 @@ card("verdict", data.verdict.title, data.verdict.advice.map((text) => el("p", {}
           }
         }),
         curve("decode_cost", [1, 1 + costMax, [1, 1 + costMax / 4, 1 + costMax / 2, 1 + 0.75 * costMax, 1 + costMax]], "decoding work, × once", `Line chart: decoding work relative to decoding every chunk once, by block size. Here: ${here.decode_cost.toFixed(2)} times.`, (v) => `${v.toFixed(2)}×`)),
-      el("p", { class: "note" }, `Left: what a batch of ${count(trade.batch_size)} is worth, in independent cells, if all cells of a block share one label (the worst case); B is the number of blocks in the window. Right: blocks end within chunks, whose heads are decoded twice${trade.rows_per_chunk ? `; a chunk holds about ${count(trade.rows_per_chunk)} cells` : ""}. The plan reads ${plan.read_amplification.toFixed(2)}× the bytes of the chunks.`));
+      el("p", { class: "note" }, `Independent cells: what a batch of ${count(trade.batch_size)} is worth if all cells of a block share one label (the worst case); B is the number of blocks in the window. Decoding work: blocks end within chunks, whose heads are decoded twice${trade.rows_per_chunk ? `; a chunk holds about ${count(trade.rows_per_chunk)} cells` : ""}. The plan reads ${plan.read_amplification.toFixed(2)}× the bytes of the chunks.`));
   } else section.append(el("p", {}, "shuffle=False: batches come in file order, one after the other."));
 
   const mix = data.mixing;
   if (mix && mix.batches.length && mix.lines.length) {
     const panels = [["penstock", plan.shuffle ? "Penstock" : "This loader (file order)"], ["file_order", "File order"], ["full_shuffle", "Full shuffle"]];
-    const bounds = [0.005, 0.02, 0.05, 0.2, 0.5];
-    const names = ["0", "up to 0.5 %", "2 %", "5 %", "20 %", "50 %", "100 %"];
+    // A label's share of the batch, against its share of all cells.
+    const bounds = [0.5, 2, 5, 20], shades = [0, 1, 2, 4, 5, 6];
+    const names = ["none", "less than ½ ×", "about 1 ×", "2 to 5 ×", "5 to 20 ×", "more"];
+    const whole = mix.line_cells.reduce((x, y) => x + y, 0);
     const L = mix.lines.length, B = mix.batches.length;
     const readout = el("p", { class: "readout", "aria-hidden": "true" }, "");
     const cells = Math.max(150, Math.min(300, L * 14));
@@ -307,10 +313,10 @@ card("verdict", data.verdict.title, data.verdict.advice.map((text) => el("p", {}
           const left = 22, W = w - left - 2, cw = W / B, ch = cells / L;
           const paths = names.map(() => []);
           for (let b = 0; b < B; b++) for (let l = 0; l < L; l++) {
-            const share = ratio(panel.counts[b * L + l], totals[b]);
+            const share = ratio(ratio(panel.counts[b * L + l], totals[b]), ratio(mix.line_cells[l], whole));
             if (share > 0) paths[1 + bounds.filter((x) => share > x).length].push(`M${(left + b * cw).toFixed(1)} ${(l * ch).toFixed(1)}h${(cw + 0.1).toFixed(1)}v${(ch + 0.1).toFixed(1)}h${(-cw - 0.1).toFixed(1)}z`);
           }
-          paths.forEach((d, level) => d.length && svg.append(sv("path", { class: `heat h${level}`, d: d.join("") })));
+          paths.forEach((d, level) => d.length && svg.append(sv("path", { class: `heat h${shades[level]}`, d: d.join("") })));
           svg.append(sv("rect", { x: left, y: 0, width: W, height: cells, fill: "none", stroke: "var(--line)" }));
           svg.append(sv("text", { class: "axis", x: left, y: cells + 15 }, count(mix.batches[0])));
           svg.append(sv("text", { class: "axis", x: left + W, y: cells + 15, "text-anchor": "end" }, count(mix.batches[B - 1])));
@@ -321,13 +327,13 @@ card("verdict", data.verdict.title, data.verdict.advice.map((text) => el("p", {}
             const box = svg.getBoundingClientRect();
             const b = Math.floor((event.clientX - box.left - left) / cw), l = Math.floor((event.clientY - box.top) / ch);
             if (b < 0 || b >= B || l < 0 || l >= L) return;
-            readout.textContent = `${name}, batch ${count(mix.batches[b])}: ${mix.lines[l]} is ${percent(ratio(panel.counts[b * L + l], totals[b]))} of it (${percent(ratio(mix.line_cells[l], plan.n_rows))} of all cells)`;
+            readout.textContent = `${name}, batch ${count(mix.batches[b])}: ${mix.lines[l]} is ${percent(ratio(panel.counts[b * L + l], totals[b]))} of it (${percent(ratio(mix.line_cells[l], whole))} of all cells)`;
           };
         });
         node.prepend(el("strong", {}, name));
         return node;
       })),
-      el("ul", { class: "legend" }, el("li", {}, "share of a batch:"), names.map((name, level) => el("li", {}, el("i", { style: `background:${level ? `var(--h${level})` : "var(--card)"};border:1px solid var(--line)` }), name))),
+      el("ul", { class: "legend" }, el("li", {}, "share of the batch, against the share of all cells:"), names.map((name, level) => el("li", {}, el("i", { style: `background:${level ? `var(--h${shades[level]})` : "var(--card)"};border:1px solid var(--line)` }), name))),
       readout,
       mix.row_step > 1 ? el("p", { class: "note" }, `Every ${mix.row_step}th cell of a batch was looked at.`) : "");
   } else section.append(el("p", { class: "note" }, "To see how a label is spread over batches, name a column of obs: --label COLUMN on the command line, loader.report(path, label=\"COLUMN\") in Python."));
@@ -343,7 +349,7 @@ card("verdict", data.verdict.title, data.verdict.advice.map((text) => el("p", {}
   const rest = data.more_files;
   if (rest) rows.push([`${count(rest.files)} more files`, count(rest.selected), "", bytes(rest.planned_bytes), "", bytes(rest.bytes_read), ""]);
   card("files", "Bytes read, by file",
-    table(["file", "cells", "size", "planned, per epoch", "read, per epoch", "read in all", "read against the plan (mark)"], rows, [1, 2, 3, 4, 5]),
+    table(["file", "cells", "size", "plan/epoch", "read/epoch", "read in all", "read (bar) and plan (mark)"], rows, [1, 2, 3, 4, 5]),
     el("p", { class: "note" }, "Read per epoch: bytes per decoded cell times the file's cells. The engine reads on into the next epoch, so that “in all” can exceed what the delivered cells needed."));
 }
 
@@ -360,7 +366,7 @@ card("verdict", data.verdict.title, data.verdict.advice.map((text) => el("p", {}
     ...Object.entries(plan.memory_by_tag).map(([tag, n]) => [`memory: ${tag}`, bytes(n), bytes(stats.memory.peak_by_tag[tag])]),
     ["memory in all", bytes(plan.memory), bytes(stats.memory.peak)],
   ];
-  card("plan", "The plan and what happened", table(["", "planned", "happened"], rows, [1, 2]),
+  card("plan", "The plan and what happened", el("div", { class: "compact" }, table(["", "planned", "happened"], rows, [1, 2])),
     el("p", { class: "note" }, `Epochs decoded so far: ${epochs.toFixed(2)}. The plan counts epoch 0 from a cold start; it is made before anything is read.`));
 }
 
