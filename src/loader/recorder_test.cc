@@ -29,7 +29,7 @@ TEST(Recorder, KeepsEverySampleOfAShortRun) {
 TEST(Recorder, GetsCoarserAndNeverLarger) {
   Recorder r;
   double last = 0;
-  for (double t = 0; t < 60; t += 1e-3) {
+  for (double t = 0; t < 60; t += 1e-4) {
     if (!r.due(t)) continue;
     r.add(sample_at(t));
     last = t;

@@ -8,10 +8,10 @@ namespace {
 
 using ::testing::HasSubstr;
 
-struct Run {
+struct SomeRun {
   Plan plan;
   LoaderStats stats;
-  Run() {
+  SomeRun() {
     plan.n_rows = plan.rows_this_rank = 1000;
     plan.n_files = 1;
     plan.n_cols = 50;
@@ -31,14 +31,14 @@ struct Run {
 };
 
 TEST(Words, NothingRan) {
-  Run run;
+  SomeRun run;
   run.stats = LoaderStats();
   EXPECT_EQ(run.bottleneck(), Bottleneck::nothing_ran);
   EXPECT_THAT(what_ran(run.plan, run.stats)[1], HasSubstr("No batch"));
 }
 
 TEST(Words, WhoHeldItUp) {
-  Run run;
+  SomeRun run;
   run.stats.decode_seconds = 3.5;
   EXPECT_EQ(run.bottleneck(), Bottleneck::decoding);
   run.stats.worker_idle_seconds = run.stats.idle_for_reads_seconds = 5;
@@ -55,7 +55,7 @@ TEST(Words, WhoHeldItUp) {
 }
 
 TEST(Words, SaysWhatToChange) {
-  Run run;
+  SomeRun run;
   run.stats.decode_seconds = 3.5;
   EXPECT_THAT(judge(run.plan, run.stats, 8).advice[1], HasSubstr("2 of the 8 cores"));
   EXPECT_THAT(judge(run.plan, run.stats, 2).advice[1], HasSubstr("All 2 cores"));
