@@ -166,7 +166,7 @@ card("verdict", data.verdict.title, data.verdict.advice.map((text) => el("p", {}
       markEpochs(svg, a);
     }),
     legend([["decoded into the window", "var(--blue)", "rule"], ["handed to the training loop", "var(--orange)"], [`mean: ${count(cellsPerSecond)} cells/s`, "var(--ink)", "rule dash"]]),
-    el("p", { class: "note" }, "Batches come out when their window is full: a loop that always waits gets them in bursts, one that works between batches gets them evenly."),
+    el("p", { class: "note" }, `Batches come out when their window is full: a loop that always waits gets them in bursts, one that works between batches gets them evenly.${most(rates) > top ? ` Bursts are cut off at the top: the fastest was ${count(most(rates))} cells/s.` : ""}`),
   ] : tooShort());
 }
 
