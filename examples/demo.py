@@ -4,7 +4,8 @@
     python examples/demo.py                                           a Tahoe-shaped set, made once
     python examples/demo.py --data a.h5ad b.h5ad --label cell_type    yours
 
-One epoch with a budget of 256 MB, then accuracy on cells held back, a picture of throughput and memory, and a report page.
+One epoch with a budget of 256 MB, then accuracy on cells held back, a picture of throughput and memory, and a report
+page.
 """
 
 from __future__ import annotations

@@ -285,4 +285,13 @@ class Loader:
         """As next(), but the batch stays. Read-only: copy it."""
 
     def stats(self) -> dict[str, Any]: ...
+    def stats_json(self) -> str:
+        """stats() as one line of JSON."""
+
+    def stats_prometheus(self, labels: Mapping[str, str]) -> str:
+        """stats() in Prometheus' text format."""
+
+    def report(self, dataset: Dataset, path: str, label: str, environment: Sequence[tuple[str, str]]) -> None:
+        """Writes the page; label '': the first of obs that has labels."""
+
     def close(self) -> None: ...

@@ -606,7 +606,9 @@ class Loader(_Base):
         chosen = {"rank": str(self.plan.rank), **{str(k): str(v) for k, v in (labels or {}).items()}}
         for name in chosen:
             if not re.fullmatch(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*", name) or name in ("tag", "stage", "reason"):
-                raise ValueError(f"{name!r} cannot be the name of a label: letters, digits and _, not tag, stage or reason")
+                raise ValueError(
+                    f"{name!r} cannot be the name of a label: letters, digits and _, not tag, stage or reason"
+                )
         return engine.stats_prometheus(chosen)
 
     def report(self, path: str | os.PathLike[str], *, label: str | None = None) -> Path:
