@@ -4,7 +4,8 @@
     python examples/demo.py                                           a Tahoe-shaped set, made once
     python examples/demo.py --data a.h5ad b.h5ad --label cell_type    yours
 
-One epoch with a budget of 256 MB, then accuracy on cells held back, and a picture of throughput and memory.
+One epoch with a budget of 256 MB, then accuracy on cells held back, a picture of throughput and memory, and a report
+page.
 """
 
 from __future__ import annotations
@@ -168,6 +169,11 @@ def choose_label(ds: Any, wanted: str | None) -> str:
     return found[0]
 
 
+def usual_mix(ds: Any, label: str) -> str:
+    """The column whose mixture the report shows: the one that the Tahoe-shaped files are sorted by, or the label."""
+    return "drug" if "drug" in usable_labels(ds) else label
+
+
 def open_data(args: argparse.Namespace) -> tuple[Any, str]:
     if args.data:
         ds = penstock.open(args.data, matrix=args.matrix)
@@ -264,6 +270,8 @@ def run(args: argparse.Namespace) -> None:
             recorder.stop()
         seconds = time.perf_counter() - start
         stats = loader.stats()
+        args.output.mkdir(parents=True, exist_ok=True)
+        page = loader.report(args.output / "report.html", label=usual_mix(ds, label))
     per_second = train_set.n_obs / seconds
     if test_set.n_obs:
         with penstock.Loader(test_set, obs={label: labels}, shuffle=False, **options) as test_loader:
@@ -279,8 +287,9 @@ def run(args: argparse.Namespace) -> None:
     )
     picture = args.output / "demo.png"
     recorder.draw(picture, f"{train_set.n_obs:,} cells of {len(ds.files)} files, {per_second:,.0f} cells/s")
-    print(f"throughput and memory over time: {picture}")
     print(stats["who_waited"])
+    print(f"throughput and memory over time: {picture}")
+    print(f"the report, for a browser: {page}")
 
 
 def main() -> int:

@@ -32,6 +32,7 @@ LAYERS = [
     {"dataset"},
     {"plan"},
     {"loader"},
+    {"report"},
     {"cli", "python"},
 ]
 LAYER_OF = {folder: i for i, layer in enumerate(LAYERS) for folder in layer}
@@ -48,6 +49,7 @@ HEADER_OF = {
     "dataset.h": "source",  # Column and ColumnInfo are values that the readers fill
     "plan.h": "plan",
     "loader.h": "loader",
+    "report.h": "report",
 }
 FOREIGN = re.compile(
     r"^(Python\.h|torch/|ATen/|c10/|hdf5\.h|H5\w*\.h|arrow/|parquet/api|nanobind/|pybind11/)"

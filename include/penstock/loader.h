@@ -17,6 +17,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -57,13 +58,23 @@ struct LoaderStats {
   std::uint64_t rows_sorted = 0;     // rows that were not sorted by column in the file
   std::uint64_t labels_missing = 0;  // label values delivered as -1 or NaN
   double read_seconds = 0, decode_seconds = 0, assemble_seconds = 0;  // decode includes scatter
-  double worker_idle_seconds = 0;                                     // decode threads with nothing to do
-  double consumer_wait_seconds = 0;                                   // next() waiting for a batch
-  double consumer_busy_seconds = 0;                                   // between two next() calls: the model
-  double elapsed_seconds = 0;                                         // since the first start_epoch()
+  double worker_read_seconds = 0;        // the part of read_seconds that decode threads spent
+  double scatter_seconds = 0;            // the part of decode_seconds that put rows into the window
+  double worker_idle_seconds = 0;        // decode threads with nothing to do ...
+  double idle_for_reads_seconds = 0;     // ... of it, because the next bytes were not there yet
+  double idle_for_pages_seconds = 0;     // ... because the window had no page free
+  double idle_for_consumer_seconds = 0;  // ... because the batches ahead of the consumer were all built
+  double consumer_wait_seconds = 0;      // next() waiting for a batch
+  double consumer_busy_seconds = 0;      // between two next() calls: the model
+  double elapsed_seconds = 0;            // since the first start_epoch()
+  double first_batch_seconds = 0, last_batch_seconds = 0;  // since then: when the first and last one came
   MemoryBudget::Usage memory;
-  std::uint64_t slots_held = 0;  // batches the consumer holds now
-  std::string to_json() const;
+  std::uint64_t slots_held = 0;                              // batches the consumer holds now
+  std::uint64_t window_bytes_used = 0, slot_bytes_used = 0;  // of what is reserved: with something in it now
+  std::string to_json() const;                               // one line
+  // The same numbers in Prometheus' text format (0.0.4): counters end in _total, times are in seconds, sizes
+  // in bytes. `labels` are put on every sample; a name that Prometheus does not allow is left out.
+  std::string to_prometheus(const std::map<std::string, std::string>& labels = {}) const;
   // "the model waited 3 % of the time for data" / "data waited for the model ..."
   std::string who_waited() const;
 };
@@ -102,6 +113,8 @@ class Loader {
   // Stops and joins the threads, frees all memory but batches still held. Idempotent; a waiting next()
   // returns `cancelled`.
   void close();
+
+  const internal::LoaderImpl& impl() const { return *impl_; }
 
  private:
   explicit Loader(std::unique_ptr<internal::LoaderImpl> impl);

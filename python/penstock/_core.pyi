@@ -292,4 +292,13 @@ class Loader:
 
     def stats(self) -> dict[str, Any]: ...
     def epoch_cost(self, epoch: int) -> dict[str, int]: ...
+    def stats_json(self) -> str:
+        """stats() as one line of JSON."""
+
+    def stats_prometheus(self, labels: Mapping[str, str]) -> str:
+        """stats() in Prometheus' text format."""
+
+    def report(self, dataset: Dataset, path: str, label: str, environment: Sequence[tuple[str, str]]) -> None:
+        """Writes the page; label '': the first of obs that has labels."""
+
     def close(self) -> None: ...

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import operator
 import os
+import re
 import sys
 import warnings
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, overload
 
 import numpy as np
 
@@ -76,6 +78,14 @@ def _labels(
             if len(set(categories[name])) < len(categories[name]):
                 raise ValueError(f"the categories given for {name!r} contain duplicates")
     return names, categories
+
+
+def _versions() -> list[tuple[str, str]]:
+    """Of Python and of what is loaded beside penstock."""
+    found = [("Python", sys.version.split()[0]), ("numpy", np.__version__)]
+    if sys.modules.get("torch") is not None:
+        found.append(("torch", str(sys.modules["torch"].__version__)))
+    return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -533,30 +543,123 @@ class Loader(_Base):
             now.categories = {name: values for name, values in found.items() if values or name in given}
         return now.categories
 
-    def stats(self) -> dict[str, Any]:
-        """Counters since the loader was made.
+    @overload
+    def stats(self, format: Literal["dict"] = "dict") -> dict[str, Any]: ...
+    @overload
+    def stats(
+        self, format: Literal["json", "prometheus"], *, labels: Mapping[str, str] | None = None
+    ) -> str: ...
+
+    def stats(self, format: str = "dict", *, labels: Mapping[str, str] | None = None) -> dict[str, Any] | str:
+        """Counters since the loader was made. Cheap: call it as often as you like, from any thread.
+
+        Parameters
+        ----------
+        format
+            ``"dict"``; ``"json"``, the same as one line of text for a log of JSON lines; or
+            ``"prometheus"``, its text format, for a scrape or node-exporter's textfile collector: names begin
+            with ``penstock_``, counters end in ``_total``.
+        labels
+            With ``"prometheus"``: labels for every sample, beside ``rank``, to tell several loaders apart.
 
         Returns
         -------
-        dict
-            ``batches``, ``rows``, ``entries`` (non-zeros) delivered; ``rows_decoded``, ``blocks_decoded``,
-            ``bytes_decoded``; ``bytes_read`` and ``reads`` of all epochs begun (the next one's first
-            windows are read before you ask for it), ``epoch_bytes_read`` and ``epoch_reads`` of this one,
-            ``bytes_opening`` and ``bytes_planning`` before the first, ``bytes_reread`` and ``rereads`` for
-            deferred rows and heads too short, ``bytes_read_all`` from the Dataset's files by anyone;
-            ``rows_deferred``, ``heads_too_short`` (blocks whose last chunks were read twice),
-            ``values_rounded``,
-            ``rows_sorted``, ``labels_missing``; times in seconds summed over threads: ``read_seconds``,
-            ``decode_seconds``, ``assemble_seconds``, ``worker_idle_seconds``,
-            ``consumer_wait_seconds``, ``consumer_busy_seconds``, ``elapsed_seconds``; ``slots_held``, the
-            batches you hold; ``memory``, see `MemoryBudget.usage`; ``who_waited``, in words.
+        dict or str
+            ``epoch``; ``batches``, ``rows``, ``entries`` (non-zeros) delivered; ``rows_decoded``,
+            ``blocks_decoded``, ``bytes_decoded``; ``rows_deferred``, ``heads_too_short`` (blocks whose last
+            chunks were read twice), ``values_rounded``, ``rows_sorted``, ``labels_missing``.
+
+            ``bytes_read`` and ``reads`` of all epochs begun (the next one's first windows are read before
+            you ask for it), ``epoch_bytes_read`` and ``epoch_reads`` of this one; ``bytes_opening`` and
+            ``bytes_planning`` before the first; ``bytes_reread`` and ``rereads`` for deferred rows and heads
+            too short; ``bytes_read_all`` from the Dataset's files by anyone.
+
+            Times in seconds. Summed over all threads: ``read_seconds``; over the decode threads:
+            ``worker_read_seconds`` (their part of reading), ``decode_seconds``, ``scatter_seconds`` (the part of
+            decoding that puts rows into the window), ``assemble_seconds``, ``worker_idle_seconds`` and of it
+            ``idle_for_reads_seconds``, ``idle_for_pages_seconds`` (no room in the window),
+            ``idle_for_consumer_seconds`` (every batch ahead of you is built). Of your loop:
+            ``consumer_wait_seconds``, ``consumer_busy_seconds``; since the first epoch began:
+            ``elapsed_seconds``, ``first_batch_seconds``, ``last_batch_seconds``.
+
+            ``slots_held``, the batches you hold; ``window_bytes_used`` and ``slot_bytes_used`` of what is reserved;
+            ``memory``, see `MemoryBudget.usage`; ``who_waited``, in words.
+
+        Raises
+        ------
+        ValueError
+            Another format, labels with another format than Prometheus', or a label name that Prometheus
+            does not allow.
 
         Examples
         --------
         >>> print(loader.stats()["who_waited"])
-        the model waited 3 % of the time for data
+        the training loop waited for data 3 % of the time (0.21 of 7.02 s); ...
+        >>> log.write(loader.stats("json") + "\\n")
+        >>> print(loader.stats("prometheus", labels={"loader": "train"}).splitlines()[2])
+        penstock_epoch{loader="train",rank="0"} 0
         """
-        return self._for_reading().stats()
+        engine = self._for_reading()
+        if labels and format != "prometheus":
+            raise ValueError('labels= goes with format="prometheus"')
+        if format == "dict":
+            return engine.stats()
+        if format == "json":
+            return engine.stats_json()
+        if format != "prometheus":
+            raise ValueError(f'format={format!r} is not known: use "dict", "json" or "prometheus"')
+        chosen = {"rank": str(self.plan.rank), **{str(k): str(v) for k, v in (labels or {}).items()}}
+        for name in chosen:
+            if not re.fullmatch(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*", name) or name in ("tag", "stage", "reason"):
+                raise ValueError(
+                    f"{name!r} cannot be the name of a label: letters, digits and _, not tag, stage or reason"
+                )
+        return engine.stats_prometheus(chosen)
+
+    def report(self, path: str | os.PathLike[str], *, label: str | None = None) -> Path:
+        """Write a page about the run so far: where time and memory went, how well batches were mixed.
+
+        One HTML file that loads nothing, for a browser or a mail. Works before, during and after iteration
+        and after `close`; what it shows was recorded anyway. All its numbers are in it as JSON, in the element
+        with the id ``penstock-data``.
+
+        Parameters
+        ----------
+        path
+            The file to write; one that is there is replaced.
+        label
+            The obs column, of categories, strings or booleans, whose mixture over batches is shown. It
+            need not be one of ``obs``; its codes are read once. None: the first such column of ``obs``, if
+            there is one.
+
+        Returns
+        -------
+        pathlib.Path
+            ``path``.
+
+        Raises
+        ------
+        KeyError
+            There is no such column.
+        ValueError
+            The column holds numbers.
+        OSError
+            The file cannot be written, or the column not be read.
+
+        Examples
+        --------
+        >>> for batch in loader:
+        ...     ...
+        >>> loader.report("report.html", label="drug")
+        PosixPath('report.html')
+        """
+        if label is not None:
+            known = list(self._dataset.obs.columns)
+            if label not in known:
+                raise not_found("obs has no column", label, known)
+        target = Path(path)
+        self._for_reading().report(self._dataset._native(), str(target), label or "", _versions())
+        return target
 
     # --- the end ---
 

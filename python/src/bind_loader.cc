@@ -1,6 +1,7 @@
 // Loader: options, the epoch protocol, statistics.
 #include <nanobind/stl/map.h>
 #include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
 
 #include <array>
 #include <map>
@@ -11,6 +12,7 @@
 #include "base/cores.h"
 #include "bindings.h"
 #include "memory/refusal.h"
+#include "penstock/report.h"
 
 namespace penstock::python {
 
@@ -152,16 +154,33 @@ nb::dict stats(const LoaderHandle& self) {
   out["rows_sorted"] = s.rows_sorted;
   out["labels_missing"] = s.labels_missing;
   out["read_seconds"] = s.read_seconds;
+  out["worker_read_seconds"] = s.worker_read_seconds;
   out["decode_seconds"] = s.decode_seconds;
+  out["scatter_seconds"] = s.scatter_seconds;
   out["assemble_seconds"] = s.assemble_seconds;
   out["worker_idle_seconds"] = s.worker_idle_seconds;
+  out["idle_for_reads_seconds"] = s.idle_for_reads_seconds;
+  out["idle_for_pages_seconds"] = s.idle_for_pages_seconds;
+  out["idle_for_consumer_seconds"] = s.idle_for_consumer_seconds;
   out["consumer_wait_seconds"] = s.consumer_wait_seconds;
   out["consumer_busy_seconds"] = s.consumer_busy_seconds;
   out["elapsed_seconds"] = s.elapsed_seconds;
+  out["first_batch_seconds"] = s.first_batch_seconds;
+  out["last_batch_seconds"] = s.last_batch_seconds;
   out["slots_held"] = s.slots_held;
+  out["window_bytes_used"] = s.window_bytes_used;
+  out["slot_bytes_used"] = s.slot_bytes_used;
   out["memory"] = usage_to_dict(s.memory);
   out["who_waited"] = s.who_waited();
   return out;
+}
+
+void report(const LoaderHandle& self, const DatasetHandle& dataset, const std::string& path,
+            const std::string& label, std::vector<std::pair<std::string, std::string>> environment) {
+  ReportOptions options;
+  options.label = label;
+  options.environment = std::move(environment);
+  check(without_gil([&] { return write_report(*self.ptr, *dataset.ptr, path, options); }));
 }
 
 }  // namespace
@@ -209,6 +228,18 @@ void bind_loader(nb::module_& m) {
             return out;
           },
           nb::arg("epoch"), nb::sig("def epoch_cost(self, epoch: int) -> dict[str, int]"))
+      .def(
+          "stats_json",
+          [](const LoaderHandle& self) { return without_gil([&] { return self.ptr->stats(); }).to_json(); },
+          "stats() as one line of JSON.")
+      .def(
+          "stats_prometheus",
+          [](const LoaderHandle& self, const std::map<std::string, std::string>& labels) {
+            return without_gil([&] { return self.ptr->stats(); }).to_prometheus(labels);
+          },
+          nb::arg("labels"), "stats() in Prometheus' text format.")
+      .def("report", &report, nb::arg("dataset"), nb::arg("path"), nb::arg("label"), nb::arg("environment"),
+           "Writes the page; label '': the first of obs that has labels.")
       .def("close", [](LoaderHandle& self) { without_gil([&] { self.ptr->close(); }); });
 }
 

@@ -179,6 +179,9 @@ Result<Frame> Frame::open(std::shared_ptr<const store::Node> node) {
   frame.index_name_ = *index_name;
   PENSTOCK_RETURN_IF_ERROR(store::readable(*group));
   if (!group->has(frame.index_name_)) {
+    // Links that cannot be read at all are not an absent index: their error says why.
+    const auto index = group->child(frame.index_name_);
+    if (!index.ok() && index.status().code() != StatusCode::not_found) return index.status();
     return Status::corrupt(fmt::format("{}: the index '{}' is absent", group->where(), frame.index_name_));
   }
   PENSTOCK_ASSIGN_OR_RETURN(auto index, group->child(frame.index_name_));

@@ -7,8 +7,11 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cctype>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
+#include <fstream>
 #include <utility>
 
 #include "penstock/memory_budget.h"
@@ -142,6 +145,28 @@ void ProgressLine::clear() {
   fmt::print(stderr, "\r\033[K");
   std::fflush(stderr);
   shown_ = false;
+}
+
+std::string command_line() {
+  std::ifstream in("/proc/self/cmdline", std::ios::binary);
+  std::string out;
+  for (std::string word; std::getline(in, word, '\0');) {
+    if (out.empty()) {
+      out = word.substr(word.rfind('/') + 1);  // npos + 1 == 0
+      continue;
+    }
+    const bool plain = !word.empty() && std::all_of(word.begin(), word.end(), [](unsigned char c) {
+      return std::isalnum(c) != 0 || std::strchr("-_./=,:+@%", c) != nullptr || c >= 0x80;
+    });
+    if (plain) {
+      out += " " + word;
+      continue;
+    }
+    out += " '";
+    for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    out += "'";
+  }
+  return out;
 }
 
 std::uint64_t peak_rss() {

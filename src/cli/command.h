@@ -82,6 +82,9 @@ class ProgressLine {
   std::chrono::steady_clock::time_point next_{};
 };
 
+// How this process was started, as one would type it: "penstock stream 'a b.h5ad' --memory 1GB".
+std::string command_line();
+
 // The most memory this process has had, in bytes.
 std::uint64_t peak_rss();
 

@@ -3,10 +3,12 @@
 
 #include <chrono>
 #include <cstdint>
+#include <cstdio>
 #include <optional>
 
 #include "command.h"
 #include "penstock/loader.h"
+#include "penstock/report.h"
 
 namespace penstock::cli {
 
@@ -18,6 +20,9 @@ struct StreamFlags {
   OpenFlags open;
   LoaderFlags loader;
   std::uint64_t epochs = 1;
+  std::string report, label;  // the page's path; the obs column whose mixture it shows
+  double stats_every = 0;     // seconds between two lines of JSON; 0: none
+  std::string prometheus;     // the text file to keep up to date
 };
 
 double seconds_since(Clock::time_point start) {
@@ -40,24 +45,70 @@ void show_progress(ProgressLine& progress, const LoaderStats& stats, std::uint64
                             format_bytes(stats.memory.used), left));
 }
 
+// Says how it goes while it goes: the progress line for people, JSON lines and Prometheus' text file for
+// machines.
+class Live {
+ public:
+  Live(const StreamFlags& flags, const Loader& loader, std::uint64_t rows_in_all)
+      : flags_(flags), loader_(loader), rows_in_all_(rows_in_all) {}
+
+  // Between batches and while one is waited for.
+  void tick() {
+    if (progress_.due()) show_progress(progress_, loader_.stats(), rows_in_all_, seconds_since(start_));
+    const auto now = Clock::now();
+    if (flags_.stats_every > 0 && now >= next_line_) {
+      next_line_ = now + std::chrono::duration_cast<Clock::duration>(
+                             std::chrono::duration<double>(flags_.stats_every));
+      progress_.clear();
+      fmt::print("{}\n", loader_.stats().to_json());
+      std::fflush(stdout);
+    }
+    if (!flags_.prometheus.empty() && now >= next_file_) {
+      next_file_ = now + std::chrono::seconds(1);
+      if (const Status written = write_prometheus(); failure_.ok()) failure_ = written;
+    }
+  }
+  // The text file as it is now.
+  Status write_prometheus() const {
+    if (flags_.prometheus.empty()) return {};
+    const Plan& plan = loader_.plan();
+    return replace_file(flags_.prometheus,
+                        loader_.stats().to_prometheus({{"rank", std::to_string(plan.rank)}}));
+  }
+  double seconds() const { return seconds_since(start_); }
+  // Of writing the text file.
+  const Status& failure() const { return failure_; }
+
+ private:
+  const StreamFlags& flags_;
+  const Loader& loader_;
+  const std::uint64_t rows_in_all_;
+  const Clock::time_point start_ = Clock::now();
+  Clock::time_point next_line_ = start_, next_file_ = start_;
+  ProgressLine progress_;
+  Status failure_;
+};
+
 // One epoch; first_batch is set when its first batch came and it has no value yet.
-Status run_epoch(Loader& loader, ProgressLine& progress, std::uint64_t rows_in_all, Clock::time_point start,
-                 std::optional<double>& first_batch) {
+Status run_epoch(Loader& loader, Live& live, std::optional<double>& first_batch) {
+  const auto stop = [&live] {
+    live.tick();
+    return interrupted() || !live.failure().ok();
+  };
   PENSTOCK_RETURN_IF_ERROR(loader.start_epoch());
   for (;;) {
-    PENSTOCK_ASSIGN_OR_RETURN(auto batch, loader.next(&interrupted));
+    PENSTOCK_ASSIGN_OR_RETURN(auto batch, loader.next(stop));
     if (!batch) return {};
-    if (!first_batch) first_batch = seconds_since(start);
+    if (!first_batch) first_batch = live.seconds();
     // A ready batch is handed out without looking at the flag.
-    if (interrupted()) return Status::cancelled("interrupted");
-    if (progress.due()) show_progress(progress, loader.stats(), rows_in_all, seconds_since(start));
+    if (stop()) return Status::cancelled("interrupted");
   }
 }
 
-void report(const StreamFlags& flags, const Loader& loader, double seconds, double first_batch) {
+void print_result(const StreamFlags& flags, const Loader& loader, double seconds, double first_batch) {
   const LoaderStats stats = loader.stats();
   const double cells = rate(stats.rows, seconds);
-  if (flags.open.json) {
+  if (flags.open.json || flags.stats_every > 0) {
     nlohmann::json out = {{"plan", nlohmann::json::parse(loader.plan().to_json())},
                           {"stats", nlohmann::json::parse(stats.to_json())},
                           {"epochs", flags.epochs},
@@ -68,7 +119,11 @@ void report(const StreamFlags& flags, const Loader& loader, double seconds, doub
                           {"peak_budget_bytes", stats.memory.peak},
                           {"peak_rss_bytes", peak_rss()},
                           {"who_waited", stats.who_waited()}};
-    print_json(out);
+    if (flags.stats_every > 0) {
+      fmt::print("{}\n", out.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+    } else {
+      print_json(out);
+    }
     return;
   }
   fmt::print("{}\n", loader.plan().summary());
@@ -79,25 +134,41 @@ void report(const StreamFlags& flags, const Loader& loader, double seconds, doub
   fmt::print("memory: {} of {} at most, process {}\n", format_bytes(stats.memory.peak),
              format_bytes(stats.memory.limit), format_bytes(peak_rss()));
   fmt::print("{}\n", stats.who_waited());
+  if (!flags.report.empty()) fmt::print("report: {}\n", flags.report);
 }
 
 Status run(const StreamFlags& flags) {
   PENSTOCK_ASSIGN_OR_RETURN(auto options, flags.loader.resolve());
   PENSTOCK_ASSIGN_OR_RETURN(auto dataset, flags.open.open(flags.open.files));
-  PENSTOCK_ASSIGN_OR_RETURN(auto loader, Loader::create(std::move(dataset), std::move(options)));
+  PENSTOCK_ASSIGN_OR_RETURN(auto loader, Loader::create(dataset, std::move(options)));
   catch_interrupts();
-  const auto start = Clock::now();
   const std::uint64_t rows_in_all = loader->plan().rows_this_rank * flags.epochs;
   std::optional<double> first_batch;
+  const auto report = [&]() -> Status {
+    if (flags.report.empty()) return {};
+    ReportOptions about;
+    about.label = flags.label;
+    about.command = command_line();
+    return write_report(*loader, *dataset, flags.report, about);
+  };
+  // Before the run, too: a wrong path or label should not be found out after hours.
+  PENSTOCK_RETURN_IF_ERROR(report());
+  double seconds = 0;
   {
-    ProgressLine progress;
+    Live live(flags, *loader, rows_in_all);
     for (std::uint64_t epoch = 0; epoch < flags.epochs; ++epoch) {
-      PENSTOCK_RETURN_IF_ERROR(run_epoch(*loader, progress, rows_in_all, start, first_batch));
+      const Status status = run_epoch(*loader, live, first_batch);
+      if (!status.ok()) {
+        static_cast<void>(report());  // of what there was; the error is what matters
+        return live.failure().ok() ? status : live.failure();
+      }
     }
+    seconds = live.seconds();
+    PENSTOCK_RETURN_IF_ERROR(live.write_prometheus());
   }
-  const double seconds = seconds_since(start);
   loader->close();  // reads ahead for an epoch that will not come end here: what is reported is what was read
-  report(flags, *loader, seconds, first_batch.value_or(0));
+  PENSTOCK_RETURN_IF_ERROR(report());
+  print_result(flags, *loader, seconds, first_batch.value_or(0));
   return {};
 }
 
@@ -111,6 +182,17 @@ Command add_stream(CLI::App& main) {
   app->add_option("--epochs", flags->epochs, "Epochs to run")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+  app->add_option("--report", flags->report,
+                  "Write a page about the run: time, memory, shuffling (HTML, one file)");
+  app->add_option(
+      "--label", flags->label,
+      "Column of obs whose mixture over batches the page shows (default: the first of --obs with labels)");
+  app->add_option(
+         "--stats-every", flags->stats_every,
+         "Print the counters as a line of JSON every so many seconds; the last line is what --json prints")
+      ->check(CLI::PositiveNumber);
+  app->add_option("--prometheus", flags->prometheus,
+                  "Keep the counters in this file, in Prometheus' text format, replaced every second");
   return {app, [flags] {
             const Status status = run(*flags);
             if (interrupted()) {

@@ -35,6 +35,9 @@ struct EngineConfig {
   ByteCount block_fetch_bytes = 0;  // the largest block's requests
   ByteCount source_scratch_bytes = 0, label_scratch_bytes = 0;
   std::uint32_t io_threads = 1;
+  double rows_per_chunk = 0;                   // mean; 0: row-addressable storage
+  bool cheap_heads = false;                    // as in plan::SizingInput
+  std::shared_ptr<const MemoryBudget> budget;  // what the reservations below are of
 
   // Reserved before anything of it is mapped; held as long as the engine.
   Reservation index_memory, window_memory, scratch_memory, fetch_memory;

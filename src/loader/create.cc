@@ -193,6 +193,8 @@ Result<std::unique_ptr<internal::LoaderImpl>> create_loader(std::shared_ptr<cons
   in.n_cols = c.n_cols;
   in.rows_per_chunk = chunks > 0 ? chunk_rows / chunks : 0;
   in.cheap_heads = cheap_heads;
+  c.rows_per_chunk = in.rows_per_chunk;
+  c.cheap_heads = cheap_heads;
   in.value_bytes_in_window = sample->value_bytes;
   const std::uint64_t most_entries =
       in.lengths.longest_sum(std::min(options.batch_size, std::max<std::uint64_t>(1, in.n_rows)));
@@ -225,6 +227,7 @@ Result<std::unique_ptr<internal::LoaderImpl>> create_loader(std::shared_ptr<cons
       std::any_of(c.parts.begin(), c.parts.end(), [](const auto& part) { return part.selected != nullptr; });
   const std::uint64_t ranges = scattered ? std::min(c.blocks.largest(), c.blocks.largest_span() / 2 + 1) : 1;
   const ByteCount lists =
+      Recorder::kBytes + c.parts.size() * sizeof(FileCounts) +
       kMaxTasks * (ranges * sizeof(RowRange) + (totals.cost.requests == 0 ? 0 : 64 * sizeof(ReadRequest)));
   const Status grown = grow(c.index_memory, *budget, MemoryTag::index, c.index_memory.bytes() + lists);
   if (!grown.ok()) return does_not_fit(grown);
@@ -293,7 +296,7 @@ Result<std::unique_ptr<internal::LoaderImpl>> create_loader(std::shared_ptr<cons
   p.slot_bytes_max = c.batch.worst;
   p.compact_row_bytes = c.window.row_bytes;
   p.resident_rows = resident;
-  PENSTOCK_ASSIGN_OR_RETURN(const EpochCost cost, epoch_cost(c, 0, &totals));
+  PENSTOCK_ASSIGN_OR_RETURN(const EpochCost cost, epoch_cost(c, 0, &totals, &impl->planned_file_bytes));
   p.bytes_to_read = cost.bytes_to_read;
   p.bytes_to_decode = cost.bytes_to_decode;
   p.requests = cost.requests;
@@ -327,6 +330,7 @@ Result<std::unique_ptr<internal::LoaderImpl>> create_loader(std::shared_ptr<cons
                       c.labels.columns()[i].kind == ObsKind::category ? "-1" : "NaN"));
     }
   }
+  c.budget = budget;
   c.dataset = std::move(dataset);
   impl->bytes_planning = thread_bytes_read() - read_before;
   PENSTOCK_ASSIGN_OR_RETURN(impl->engine, Engine::create(std::move(c)));

@@ -46,6 +46,7 @@ Result<std::unique_ptr<Engine>> Engine::create(EngineConfig config) {
     e->work_.notify_one();
   });
   engine->ready_ring_.resize(c.rest.n_slots + c.rest.threads + 2);
+  engine->file_counts_.resize(c.parts.size());
   return engine;
 }
 
@@ -193,8 +194,15 @@ Result<std::optional<Batch>> Engine::next(const std::function<bool()>& interrupt
   returned_ = false;
   if (delivered_ == config_.share.n_batches) {
     if (!keep) in_epoch_ = false;
+    recorder_.add(sample(entered));
     return std::optional<Batch>();
   }
+  waiting_ = true;
+  waiting_since_ = entered;
+  const struct Waiting {
+    bool& flag;
+    ~Waiting() { flag = false; }
+  } until_return{waiting_};
   Ready& slot = ready_ring_[deliver_sequence_ % ready_ring_.size()];
   bool starving = false;
   Clock::time_point starved_since = entered;
@@ -242,6 +250,7 @@ Result<std::optional<Batch>> Engine::next(const std::function<bool()>& interrupt
   }
   const auto now = Clock::now();
   counters_.consumer_wait_seconds += seconds(now - entered);
+  waiting_ = false;
   if (!slot.error.ok()) {
     failure_ = slot.error;
     return slot.error;
@@ -259,6 +268,9 @@ Result<std::optional<Batch>> Engine::next(const std::function<bool()>& interrupt
   work_.notify_one();  // the ready ring has room again
   last_return_ = Clock::now();
   returned_ = true;
+  counters_.last_batch_seconds = seconds(last_return_ - first_start_);
+  if (counters_.batches == 1) counters_.first_batch_seconds = counters_.last_batch_seconds;
+  record(last_return_);
   return std::optional<Batch>(std::move(batch));
 }
 
@@ -276,6 +288,8 @@ LoaderStats Engine::stats() const {
   std::uint64_t waiting = building_;
   for (const Ready& r : ready_ring_) waiting += r.filled && r.batch ? 1 : 0;
   s.slots_held = held.held > waiting ? held.held - waiting : 0;
+  s.slot_bytes_used = held.held_bytes;
+  if (pages_) s.window_bytes_used = (pages_->n_pages() - pages_->free_pages()) * pages_->page_bytes();
   return s;
 }
 
@@ -289,11 +303,55 @@ Result<EpochCost> Engine::epoch_cost(std::uint64_t epoch) const {
   return loader::epoch_cost(config_, epoch);
 }
 
+LoaderSample Engine::sample(Clock::time_point now) const {
+  const LoaderStats& c = counters_;
+  LoaderSample s;
+  s.seconds = seconds(now - first_start_);
+  s.epoch = c.epoch;
+  s.batches = c.batches;
+  s.rows = c.rows;
+  s.rows_decoded = c.rows_decoded;
+  s.bytes_read = c.bytes_read;
+  s.read = c.read_seconds;
+  s.worker_read = c.worker_read_seconds;
+  s.decode = c.decode_seconds;
+  s.scatter = c.scatter_seconds;
+  s.assemble = c.assemble_seconds;
+  s.idle = c.worker_idle_seconds;
+  s.idle_for_reads = c.idle_for_reads_seconds;
+  s.idle_for_pages = c.idle_for_pages_seconds;
+  s.idle_for_consumer = c.idle_for_consumer_seconds;
+  s.wait = c.consumer_wait_seconds + (waiting_ ? seconds(now - waiting_since_) : 0);
+  s.busy = c.consumer_busy_seconds + (returned_ && !closed_ ? seconds(now - last_return_) : 0);
+  if (pages_) s.window_used = (pages_->n_pages() - pages_->free_pages()) * pages_->page_bytes();
+  s.slots_used = slots_->counts().held_bytes;
+  s.memory = config_.budget->usage().used_by_tag;
+  return s;
+}
+
+void Engine::record(Clock::time_point now) {
+  if (recorder_.due(seconds(now - first_start_))) recorder_.add(sample(now));
+}
+
+std::vector<LoaderSample> Engine::history() const {
+  const Lock lock(mutex_);
+  const auto samples = recorder_.samples();
+  std::vector<LoaderSample> out(samples.begin(), samples.end());
+  if (!closed_ && counters_.rows > (out.empty() ? 0 : out.back().rows)) out.push_back(sample(Clock::now()));
+  return out;
+}
+
+std::vector<FileCounts> Engine::file_counts() const {
+  const Lock lock(mutex_);
+  return file_counts_;
+}
+
 void Engine::close() {
   const std::lock_guard once(close_mutex_);
   // Before the lock: a release that is under way holds the callback and waits for our lock.
   if (slots_) slots_->on_release({});
   Lock lock(mutex_);
+  if (ever_started_ && !closed_) recorder_.add(sample(Clock::now()));
   closed_ = true;
   stopping_ = true;
   work_.notify_all();

@@ -37,6 +37,7 @@
 #include "loader/assemble.h"
 #include "loader/config.h"
 #include "loader/fetch.h"
+#include "loader/recorder.h"
 #include "loader/slots.h"
 #include "loader/window.h"
 #include "memory/page_pool.h"
@@ -56,6 +57,10 @@ class Engine {
   Result<std::optional<Batch>> next(const std::function<bool()>& interrupted, bool keep);
   LoaderStats stats() const;
   Result<EpochCost> epoch_cost(std::uint64_t epoch) const;
+  // The run so far, oldest sample first, the state now as the last one when batches came since.
+  std::vector<LoaderSample> history() const;
+  // Parallel to the Dataset's files.
+  std::vector<FileCounts> file_counts() const;
   void close();
 
  private:
@@ -83,6 +88,9 @@ class Engine {
   Window* window_of_next_batch();
   std::uint32_t pages_for(const BlockTask& task) const;
   std::uint32_t add_error(Status status);
+  double* idle_counter();  // of what an idle decode thread waits for now
+  LoaderSample sample(Clock::time_point now) const;
+  void record(Clock::time_point now);
   Status finished_status() const;
 
   struct Ready {
@@ -140,6 +148,10 @@ class Engine {
   std::vector<EpochReads> epoch_reads_;  // the consumer's epoch and those that are read ahead of it
   Clock::time_point first_start_, last_return_;
   bool ever_started_ = false, returned_ = false;
+  bool waiting_ = false;  // next() waits since waiting_since_
+  Clock::time_point waiting_since_;
+  Recorder recorder_;
+  std::vector<FileCounts> file_counts_;
 };
 
 }  // namespace penstock::loader

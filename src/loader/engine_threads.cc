@@ -93,9 +93,21 @@ void Engine::worker_main(std::size_t number) {
   while (!stopping_) {
     if (!paused_ && (try_build(lock, worker) || try_decode(lock, worker))) continue;
     const auto from = Clock::now();
+    double* waited_for = idle_counter();
     work_.wait(lock);
-    counters_.worker_idle_seconds += seconds(Clock::now() - from);
+    const double idle = seconds(Clock::now() - from);
+    counters_.worker_idle_seconds += idle;
+    if (waited_for != nullptr) *waited_for += idle;
   }
+}
+
+double* Engine::idle_counter() {
+  if (starved_ || build_sequence_ - deliver_sequence_ >= ready_ring_.size())
+    return &counters_.idle_for_consumer_seconds;
+  // A block is there to be decoded, and this thread did not take it: no pages.
+  if (fetch_->next_to_decode() != nullptr || (read_ahead_ == 0 && fetch_->next_unread() != nullptr))
+    return &counters_.idle_for_pages_seconds;
+  return fetch_->reads_in_flight() > 0 ? &counters_.idle_for_reads_seconds : nullptr;
 }
 
 // The next batch may belong to the window after the one that drains, whose last batches are still being
@@ -148,6 +160,7 @@ bool Engine::try_build(Lock& lock, WorkerState& worker) {
   --building_;
   --busy_;
   counters_.assemble_seconds += took;
+  record(Clock::now());
   counters_.rows_deferred += counts.deferred;
   counters_.bytes_reread += counts.bytes_reread;
   counters_.rereads += counts.rereads;
@@ -246,6 +259,7 @@ void Engine::read_block(BlockTask& task, std::span<std::byte> into, Lock& lock) 
   if (task.error.ok()) task.error = read_requests(task.requests, into);
   const double took = seconds(Clock::now() - from);
   lock.lock();
+  counters_.worker_read_seconds += took;
   note_read(took, task.bytes, task.requests.requests().size(), task.window->epoch());
 }
 
@@ -299,6 +313,12 @@ void Engine::decode(BlockTask& task, const std::byte* bytes, WorkerState& worker
   counters_.heads_too_short += heads_too_short;
   counters_.bytes_reread += again.bytes_reread;
   counters_.rereads += again.rereads;
+  counters_.scatter_seconds += scatter.seconds();
+  record(Clock::now());
+  FileCounts& counts = file_counts_[file];
+  counts.bytes_read += task.bytes;
+  counts.rows += task.segment.rows;
+  ++counts.blocks;
   counters_.rows_decoded += task.segment.rows;
   ++counters_.blocks_decoded;
   counters_.bytes_decoded +=

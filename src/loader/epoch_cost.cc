@@ -15,7 +15,8 @@ class Measure {
   explicit Measure(const EngineConfig& config) : c_(config) {}
 
   // sign: 1 adds, -1 takes away (unsigned sums wrap there and back as intended).
-  Status add(const plan::Block& block, std::uint64_t skip, std::uint64_t rows, int sign, EpochCost* sum) {
+  Status add(const plan::Block& block, std::uint64_t skip, std::uint64_t rows, int sign, EpochCost* sum,
+             std::vector<ByteCount>* by_file) {
     const internal::FilePart& part = c_.parts[block.file];
     list_.clear();
     wanted_.clear();
@@ -27,6 +28,7 @@ class Measure {
     bytes = list_.total_bytes();
     const auto scale = static_cast<std::uint64_t>(sign);
     sum->bytes_to_read += scale * bytes;
+    (*by_file)[block.file] += scale * bytes;
     sum->requests += scale * list_.requests().size();
     sum->bytes_to_decode += scale * part.source->cost(wanted_).decoded;
     return {};
@@ -43,21 +45,25 @@ class Measure {
 
 Result<BlockTotals> total_blocks(const EngineConfig& config) {
   BlockTotals totals;
+  totals.by_file.resize(config.parts.size());
   Measure measure(config);
   for (std::uint64_t i = 0; i < config.blocks.size(); ++i) {
     const plan::Block& block = config.blocks[i];
-    PENSTOCK_RETURN_IF_ERROR(measure.add(block, 0, block.selected, 1, &totals.cost));
+    PENSTOCK_RETURN_IF_ERROR(measure.add(block, 0, block.selected, 1, &totals.cost, &totals.by_file));
     const ByteCount tails = config.parts[block.file].source->traits().largest_chunks;
     totals.largest = std::max(totals.largest, measure.bytes + tails);
   }
   return totals;
 }
 
-Result<EpochCost> epoch_cost(const EngineConfig& config, std::uint64_t epoch, const BlockTotals* whole) {
+Result<EpochCost> epoch_cost(const EngineConfig& config, std::uint64_t epoch, const BlockTotals* whole,
+                             std::vector<ByteCount>* by_file) {
   const bool all = config.share.first == 0 && config.share.last == config.blocks.rows();
   EpochCost cost;
+  std::vector<ByteCount> files(config.parts.size());
   if (whole != nullptr && all) {
     cost = whole->cost;
+    files = whole->by_file;
   } else {
     whole = nullptr;
   }
@@ -75,11 +81,12 @@ Result<EpochCost> epoch_cost(const EngineConfig& config, std::uint64_t epoch, co
       // evens out ranks reads its row once more.
       if (whole != nullptr && !window->repeat) {
         if (segment.rows == block.selected) continue;
-        if (segment.skip == 0) PENSTOCK_RETURN_IF_ERROR(measure.add(block, 0, block.selected, -1, &cost));
+        if (segment.skip == 0) PENSTOCK_RETURN_IF_ERROR(measure.add(block, 0, block.selected, -1, &cost, &files));
       }
-      PENSTOCK_RETURN_IF_ERROR(measure.add(block, segment.skip, segment.rows, 1, &cost));
+      PENSTOCK_RETURN_IF_ERROR(measure.add(block, segment.skip, segment.rows, 1, &cost, &files));
     }
   }
+  if (by_file != nullptr) *by_file = std::move(files);
   return cost;
 }
 

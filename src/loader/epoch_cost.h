@@ -4,6 +4,8 @@
 // Thread contract: pure functions of an immutable EngineConfig; no I/O. Cost: one pass over the blocks.
 #pragma once
 
+#include <vector>
+
 #include "loader/config.h"
 #include "penstock/plan.h"
 
@@ -11,6 +13,7 @@ namespace penstock::loader {
 
 struct BlockTotals {
   EpochCost cost;
+  std::vector<ByteCount> by_file;  // bytes to read
   // A bound of what any part of a block takes to read: of the largest, and the rest of the last chunks of which
   // it reads a head (rows that are read again take whole chunks).
   ByteCount largest = 0;
@@ -20,8 +23,8 @@ Result<BlockTotals> total_blocks(const EngineConfig& config);
 
 // One epoch of this rank: every block once, those that a window's or a rank's cut divides once per side.
 // Rows that are deferred are read again on top of it. `whole` is what total_blocks() said: it saves the pass
-// where this rank reads every block.
+// where this rank reads every block. `by_file`: where the bytes to read of each file go.
 Result<EpochCost> epoch_cost(const EngineConfig& config, std::uint64_t epoch,
-                             const BlockTotals* whole = nullptr);
+                             const BlockTotals* whole = nullptr, std::vector<ByteCount>* by_file = nullptr);
 
 }  // namespace penstock::loader

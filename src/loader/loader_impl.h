@@ -20,6 +20,7 @@ class LoaderImpl {
   Plan plan;
   std::shared_ptr<MemoryBudget> budget;
   std::vector<std::pair<std::string, std::vector<std::string>>> categories;  // per obs column
+  std::vector<std::uint64_t> planned_file_bytes;                             // bytes_to_read by file
   std::unique_ptr<loader::Engine> engine;
   std::shared_ptr<const ReadCounts> file_reads;  // of the Dataset
   std::uint64_t bytes_opening = 0, bytes_planning = 0;

@@ -11,6 +11,7 @@ Status Scatter::csr(const CsrTile& tile) {
   const internal::FilePart& part = config_.parts[file_];
   const ByteCount label_bytes = config_.labels.record_bytes();
   const std::size_t id_bytes = RowEncoder::id_bytes(config_.n_cols);
+  const auto from = std::chrono::steady_clock::now();
   EncodedRow row;
   for (std::size_t i = 0; i < tile.rows.size(); ++i) {
     PENSTOCK_RETURN_IF_ERROR(worker_.encoder->encode(tile, i, part.source->label(), &row));
@@ -40,6 +41,7 @@ Status Scatter::csr(const CsrTile& tile) {
     ++done_;
     finish_row(place);
   }
+  took_ += std::chrono::steady_clock::now() - from;
   return {};
 }
 

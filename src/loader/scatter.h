@@ -3,6 +3,7 @@
 // Thread contract: belongs to one worker for one block.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <vector>
 
@@ -41,6 +42,7 @@ class Scatter : public RowSink {
 
   std::uint64_t rows() const { return done_; }
   std::uint64_t entries() const { return entries_; }
+  double seconds() const { return std::chrono::duration<double>(took_).count(); }  // in csr()
   std::uint64_t deferred() const { return deferred_; }
   std::uint32_t pledged_left() const { return pledged_; }
 
@@ -57,6 +59,7 @@ class Scatter : public RowSink {
   const Labels::View& labels_;
   WorkerState& worker_;
   std::uint32_t pledged_;
+  std::chrono::steady_clock::duration took_{};
   std::uint64_t done_ = 0, entries_ = 0, deferred_ = 0;
 };
 

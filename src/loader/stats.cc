@@ -1,6 +1,7 @@
 // LoaderStats in words and as JSON.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "penstock/loader.h"
@@ -50,13 +51,22 @@ std::string LoaderStats::to_json() const {
   j["rows_sorted"] = rows_sorted;
   j["labels_missing"] = labels_missing;
   j["read_seconds"] = read_seconds;
+  j["worker_read_seconds"] = worker_read_seconds;
   j["decode_seconds"] = decode_seconds;
+  j["scatter_seconds"] = scatter_seconds;
   j["assemble_seconds"] = assemble_seconds;
   j["worker_idle_seconds"] = worker_idle_seconds;
+  j["idle_for_reads_seconds"] = idle_for_reads_seconds;
+  j["idle_for_pages_seconds"] = idle_for_pages_seconds;
+  j["idle_for_consumer_seconds"] = idle_for_consumer_seconds;
   j["consumer_wait_seconds"] = consumer_wait_seconds;
   j["consumer_busy_seconds"] = consumer_busy_seconds;
   j["elapsed_seconds"] = elapsed_seconds;
+  j["first_batch_seconds"] = first_batch_seconds;
+  j["last_batch_seconds"] = last_batch_seconds;
   j["slots_held"] = slots_held;
+  j["window_bytes_used"] = window_bytes_used;
+  j["slot_bytes_used"] = slot_bytes_used;
   j["memory"]["limit"] = memory.limit;
   j["memory"]["used"] = memory.used;
   j["memory"]["peak"] = memory.peak;
@@ -67,6 +77,111 @@ std::string LoaderStats::to_json() const {
   }
   j["who_waited"] = who_waited();
   return j.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+namespace {
+
+bool label_name_allowed(const std::string& name) {
+  const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; };
+  // Names that begin with __ are Prometheus' own; `tag`, `stage` and `reason` are ours.
+  if (name.empty() || !letter(name[0]) || name.starts_with("__")) return false;
+  if (name == "tag" || name == "stage" || name == "reason") return false;
+  return std::all_of(name.begin(), name.end(), [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
+}
+
+std::string escape_label(const std::string& value) {
+  std::string out;
+  for (const char c : value) {
+    if (c == '\\' || c == '"') out += '\\';
+    if (c == '\n') {
+      out += "\\n";
+    } else {
+      out += c;
+    }
+  }
+  return out;
+}
+
+// Families of samples, each with its HELP and TYPE.
+class PrometheusText {
+ public:
+  explicit PrometheusText(const std::map<std::string, std::string>& labels) {
+    for (const auto& [name, value] : labels) {
+      if (!label_name_allowed(name)) continue;
+      common_ += fmt::format("{}{}=\"{}\"", common_.empty() ? "" : ",", name, escape_label(value));
+    }
+  }
+  void family(const char* name, const char* type, const char* help) {
+    name_ = name;
+    text_ += fmt::format("# HELP penstock_{0} {2}\n# TYPE penstock_{0} {1}\n", name, type, help);
+  }
+  template <class Number>
+  void sample(Number value, const std::string& label = "") {
+    const std::string labels = common_ + (common_.empty() || label.empty() ? "" : ",") + label;
+    text_ += fmt::format("penstock_{}{}{}{} {}\n", name_, labels.empty() ? "" : "{", labels,
+                         labels.empty() ? "" : "}", value);
+  }
+  template <class Number>
+  void one(const char* name, const char* type, const char* help, Number value) {
+    family(name, type, help);
+    sample(value);
+  }
+  std::string text() && { return std::move(text_); }
+
+ private:
+  std::string common_, text_;
+  const char* name_ = "";
+};
+
+}  // namespace
+
+std::string LoaderStats::to_prometheus(const std::map<std::string, std::string>& labels) const {
+  PrometheusText t(labels);
+  constexpr const char *kCounter = "counter", *kGauge = "gauge";
+  t.one("epoch", kGauge, "Number of the epoch being delivered.", epoch);
+  t.one("batches_total", kCounter, "Batches delivered.", batches);
+  t.one("rows_total", kCounter, "Cells delivered.", rows);
+  t.one("entries_total", kCounter, "Non-zeros delivered.", entries);
+  t.one("rows_decoded_total", kCounter, "Cells decoded.", rows_decoded);
+  t.one("blocks_decoded_total", kCounter, "Blocks decoded.", blocks_decoded);
+  t.one("read_bytes_total", kCounter, "Bytes read from files.", bytes_read);
+  t.one("reads_total", kCounter, "Reads of files.", reads);
+  t.one("decoded_bytes_total", kCounter, "Bytes that came out of the codecs.", bytes_decoded);
+  t.one("rows_deferred_total", kCounter, "Cells that found no page and were read again.", rows_deferred);
+  t.one("values_rounded_total", kCounter, "Values that the output type could not hold exactly.",
+        values_rounded);
+  t.one("rows_sorted_total", kCounter, "Cells that were not sorted by gene in the file.", rows_sorted);
+  t.one("labels_missing_total", kCounter, "Labels delivered as -1 or NaN.", labels_missing);
+  t.family("stage_seconds_total", kCounter,
+           "Seconds of work summed over threads; decode includes scatter, read includes reader threads.");
+  t.sample(read_seconds, "stage=\"read\"");
+  t.sample(decode_seconds, "stage=\"decode\"");
+  t.sample(scatter_seconds, "stage=\"scatter\"");
+  t.sample(assemble_seconds, "stage=\"assemble\"");
+  t.family("worker_idle_seconds_total", kCounter,
+           "Seconds that decode threads had nothing to do, by reason.");
+  t.sample(idle_for_reads_seconds, "reason=\"reads\"");
+  t.sample(idle_for_pages_seconds, "reason=\"pages\"");
+  t.sample(idle_for_consumer_seconds, "reason=\"consumer\"");
+  t.sample(std::max(0.0, worker_idle_seconds - idle_for_reads_seconds - idle_for_pages_seconds -
+                             idle_for_consumer_seconds),
+           "reason=\"other\"");
+  t.one("consumer_wait_seconds_total", kCounter, "Seconds that next() waited for a batch.",
+        consumer_wait_seconds);
+  t.one("consumer_busy_seconds_total", kCounter, "Seconds between two next() calls: the model.",
+        consumer_busy_seconds);
+  t.one("elapsed_seconds", kGauge, "Seconds since the first epoch began.", elapsed_seconds);
+  t.one("batches_held", kGauge, "Batches that the consumer holds.", slots_held);
+  t.one("memory_limit_bytes", kGauge, "The budget.", memory.limit);
+  t.one("memory_peak_bytes", kGauge, "The most of the budget that was reserved at once.", memory.peak);
+  t.family("memory_bytes", kGauge, "Bytes of the budget reserved now, by purpose.");
+  for (std::size_t i = 0; i < kMemoryTags; ++i) {
+    t.sample(memory.used_by_tag[i], fmt::format("tag=\"{}\"", memory_tag_name(static_cast<MemoryTag>(i))));
+  }
+  t.family("memory_used_bytes", kGauge, "Bytes of the reservation with something in them now, by purpose.");
+  t.sample(window_bytes_used, "tag=\"window\"");
+  t.sample(slot_bytes_used, "tag=\"slots\"");
+  return std::move(t).text();
 }
 
 }  // namespace penstock

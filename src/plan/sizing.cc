@@ -11,6 +11,23 @@
 namespace penstock::plan {
 namespace {
 
+// Cost of the chunk that a block's last row runs into, in chunks: inflating half a row's head (0.12) and
+// reading the whole chunk for it (0.06).
+constexpr double kHeadCost = 0.18;
+
+}  // namespace
+
+double effective_rows(double q, double b, double s) {
+  if (q <= 1 || s <= 1) return q;
+  return q / (1 + std::max(0.0, b - 1) * (q - 1) / (s - 1));
+}
+
+double decode_cost(double b, double rows_per_chunk, bool cheap_heads) {
+  return 1 + (cheap_heads ? kHeadCost : 1.0) * rows_per_chunk / b;
+}
+
+namespace {
+
 constexpr std::uint64_t kSlotAlign = 64;
 constexpr std::uint64_t kRowEntryBytes = 16;  // row table, per row and window
 // Row number and labels of a row in the window. A fixed allowance: the window, and with it the order of rows,
@@ -24,20 +41,11 @@ constexpr std::uint64_t kMinBinRows = 512;
 constexpr std::uint64_t kHeldBatches = 4;  // list(islice(loader, 4)) works under every accepted plan
 constexpr double kMaxAmplification = 1.15;
 constexpr double kMaxChunksPerBlock = 32;  // larger blocks gain nothing
-// Cost of the chunk that a block's last row runs into, in chunks: inflating half a row's head (0.12) and
-// reading the whole chunk for it (0.06).
-constexpr double kHeadCost = 0.18;
 
 double mean_entries(const SizingInput& in) {
   return in.lengths.rows == 0
              ? 0
              : static_cast<double>(in.lengths.entries) / static_cast<double>(in.lengths.rows);
-}
-
-// performance.md, section 7: what q rows drawn from blocks of b rows in a window of S are worth.
-double effective_rows(double q, double b, double s) {
-  if (q <= 1 || s <= 1) return q;
-  return q / (1 + std::max(0.0, b - 1) * (q - 1) / (s - 1));
 }
 
 // The largest block with q_eff >= 0.8 min(q, 1024), else the smallest whose read amplification is <= 1.15.
@@ -51,7 +59,7 @@ std::uint64_t choose_block_rows(const SizingInput& in, double s) {
     const double target = 0.8 * std::min(q, 1024.0);
     b = std::min(largest, 1 + (q / target - 1) * (s - 1) / (q - 1));
     const double head = in.cheap_heads ? kHeadCost : 1.0;
-    if (in.rows_per_chunk > 0 && (1 + head * chunk / b > kMaxAmplification || b < chunk)) {
+    if (in.rows_per_chunk > 0 && (decode_cost(b, chunk, in.cheap_heads) > kMaxAmplification || b < chunk)) {
       b = std::min(largest, std::ceil(head / (kMaxAmplification - 1)) * chunk);
     }
   }

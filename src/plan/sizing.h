@@ -36,6 +36,14 @@ struct SizingInput {
   std::uint64_t ordered_entries = 0;
 };
 
+// What q rows drawn from blocks of b rows in a window of s are worth as independent draws when all rows of a
+// block share a label. Bounds: 1 when the window is one block, q when blocks are single rows.
+double effective_rows(double q, double b, double s);
+// Decoding work of blocks of b rows, relative to decoding every chunk once: the chunk that a block's last row
+// runs into is decoded once more, or only its head where the codec allows. rows_per_chunk 0: row-addressable,
+// always 1.
+double decode_cost(double b, double rows_per_chunk, bool cheap_heads);
+
 // Decided by data and memory alone.
 struct WindowSizing {
   std::uint64_t window_rows = 0;  // a multiple of batch_size unless one window holds everything

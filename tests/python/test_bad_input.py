@@ -7,6 +7,7 @@ import shutil
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from support import assert_batch, random_csr, random_obs, run_python, write_csr, write_h5ad
@@ -207,3 +208,13 @@ def test_unknown_filters_are_named(tmp_path):
         file["X"].create_dataset("data", data=x.data, chunks=(16,), scaleoffset=2)
     with pytest.raises(NotImplementedError, match=r"(?i)scale-?offset|filter"):
         penstock.open(path)
+
+
+def test_obs_in_dense_links_is_refused_by_name(tmp_path):
+    """A column whose name is not ASCII can make h5py move the group's links to a heap, which is not read yet."""
+    rng = np.random.default_rng(0)
+    obs = random_obs(rng, 30)
+    obs["細胞"] = pd.Categorical(["a", "b"] * 15)
+    path = write_h5ad(tmp_path / "x.h5ad", random_csr(rng, 30, 5), obs)
+    with pytest.raises(NotImplementedError, match="dense link storage"):
+        penstock.open([path])

@@ -112,8 +112,10 @@ def test_demo_runs(tmp_path: Path) -> None:
         float(w.rstrip("%")) for line in lines if "accuracy" in line for w in line.split() if "%" in w
     )
     assert accuracy > 50
-    assert "waited" in lines[-1]
+    assert "waited" in lines[-3]
     assert (tmp_path / "out" / "demo.png").stat().st_size > 10_000
+    assert lines[-1].endswith("report.html")
+    assert "penstock-data" in (tmp_path / "out" / "report.html").read_text()
 
 
 @pytest.mark.slow

@@ -1,0 +1,15 @@
+# Writes OUT, a C++ file that holds the page's files of FOLDER as string_views.
+set(code "#include \"report/page.h\"\n\nnamespace penstock::report {\n")
+foreach(pair Html:html Css:css Script:js)
+  string(REPLACE ":" ";" pair ${pair})
+  list(GET pair 0 name)
+  list(GET pair 1 suffix)
+  file(READ ${FOLDER}/page.${suffix} bytes HEX)
+  string(LENGTH "${bytes}" length)
+  math(EXPR length "${length} / 2")
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${bytes}")
+  string(APPEND code "static const unsigned char k${name}Bytes[] = {${bytes}};\n"
+    "extern const std::string_view kPage${name}(reinterpret_cast<const char*>(k${name}Bytes), ${length});\n")
+endforeach()
+string(APPEND code "}  // namespace penstock::report\n")
+file(WRITE ${OUT} "${code}")
