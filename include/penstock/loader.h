@@ -54,9 +54,9 @@ struct LoaderStats {
   std::uint64_t bytes_decoded = 0;
   std::uint64_t rows_deferred = 0;    // found no page; read again when assembled
   std::uint64_t heads_too_short = 0;  // blocks whose last chunks were read twice: the estimate was too short
-  std::uint64_t values_rounded = 0;  // inexact conversions to the output dtype
-  std::uint64_t rows_sorted = 0;     // rows that were not sorted by column in the file
-  std::uint64_t labels_missing = 0;  // label values delivered as -1 or NaN
+  std::uint64_t values_rounded = 0;   // inexact conversions to the output dtype
+  std::uint64_t rows_sorted = 0;      // rows that were not sorted by column in the file
+  std::uint64_t labels_missing = 0;   // label values delivered as -1 or NaN
   double read_seconds = 0, decode_seconds = 0, assemble_seconds = 0;  // decode includes scatter
   double worker_read_seconds = 0;        // the part of read_seconds that decode threads spent
   double scatter_seconds = 0;            // the part of decode_seconds that put rows into the window

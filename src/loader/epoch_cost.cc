@@ -81,7 +81,8 @@ Result<EpochCost> epoch_cost(const EngineConfig& config, std::uint64_t epoch, co
       // evens out ranks reads its row once more.
       if (whole != nullptr && !window->repeat) {
         if (segment.rows == block.selected) continue;
-        if (segment.skip == 0) PENSTOCK_RETURN_IF_ERROR(measure.add(block, 0, block.selected, -1, &cost, &files));
+        if (segment.skip == 0)
+          PENSTOCK_RETURN_IF_ERROR(measure.add(block, 0, block.selected, -1, &cost, &files));
       }
       PENSTOCK_RETURN_IF_ERROR(measure.add(block, segment.skip, segment.rows, 1, &cost, &files));
     }

@@ -14,8 +14,8 @@ namespace penstock::loader {
 struct BlockTotals {
   EpochCost cost;
   std::vector<ByteCount> by_file;  // bytes to read
-  // A bound of what any part of a block takes to read: of the largest, and the rest of the last chunks of which
-  // it reads a head (rows that are read again take whole chunks).
+  // A bound of what any part of a block takes to read: of the largest, and the rest of the last chunks of
+  // which it reads a head (rows that are read again take whole chunks).
   ByteCount largest = 0;
 };
 // Every block of the Dataset, each read once and whole.

@@ -1,5 +1,5 @@
-// Reservations that grow, and reservations whose refusal says what they were for: "a.h5ad: /var/i: index needs
-// 128 GB, ...".
+// Reservations that grow, and reservations whose refusal says what they were for: "a.h5ad: /var/i: index
+// needs 128 GB, ...".
 #pragma once
 
 #include <cstdint>

@@ -1,18 +1,11 @@
 #include "plan/windows.h"
 
 #include <algorithm>
-#include <array>
 
 #include "base/checked.h"
 
 namespace penstock::plan {
 namespace {
-
-// The first windows of a run, in sixteenths of a full one. A window's batches come when all of it is decoded,
-// so the consumer waits while a window that is much larger than the one before is filled: small steps make
-// that short when model and loader are about equally fast.
-constexpr std::array<std::uint64_t, 6> kRamp = {2, 3, 4, 6, 8, 12};
-
 // floor(n * r / world) without overflow.
 std::uint64_t cut(std::uint64_t n, std::uint64_t r, std::uint64_t world) {
   return static_cast<std::uint64_t>(static_cast<unsigned __int128>(n) * r / world);
@@ -47,9 +40,7 @@ WindowSequence::WindowSequence(const Share& share, std::uint64_t batch_size, std
 std::optional<Window> WindowSequence::next() {
   if (row_ < share_.last) {
     std::uint64_t batches = batches_per_window_;
-    if (ramp_ && index_ < kRamp.size()) {
-      batches = std::max<std::uint64_t>(1, batches_per_window_ * kRamp[index_] / 16);
-    }
+    if (ramp_ && index_ < 3) batches = std::max<std::uint64_t>(1, batches_per_window_ >> (3 - index_));
     Window window;
     window.first = row_;
     window.rows = std::min(batches * batch_size_, share_.last - row_);
