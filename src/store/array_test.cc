@@ -265,6 +265,29 @@ TEST_P(ArrayTest, HeadsAreReadInPart) {
   }
 }
 
+// However little of it the array has: nobody else reads that chunk.
+TEST_P(ArrayTest, TheLastChunksChecksumIsLookedAt) {
+  const auto [deflate, shuffle, big] = GetParam();
+  if (!deflate) return;  // no checksum
+  const TestArray array({{1003}, {100}}, deflate, shuffle, big);
+  CodecContext codec;
+  std::vector<std::byte> step(array.step_bytes());
+  RequestList list;
+  array.add_requests(1000, 3, Heads::estimated, list);
+  ASSERT_EQ(list.total_bytes(), array.chunk(10).stored);
+  auto data = fetch(list);
+  std::vector<std::uint32_t> out(3);
+  const auto decode = [&] {
+    bool too_short = false;
+    return array.decode_chunk(10, Fetched(list.requests(), data.data()),
+                              std::as_writable_bytes(std::span(out)), step, codec, &too_short);
+  };
+  ASSERT_TRUE(decode().ok());
+  EXPECT_EQ(out[2], 1002u);
+  data.back() ^= std::byte{1};
+  EXPECT_EQ(decode().code(), StatusCode::corrupt);
+}
+
 TEST_P(ArrayTest, AnyRankInCOrder) {
   const auto [deflate, shuffle, big] = GetParam();
   const std::vector<Shape> shapes = {

@@ -175,8 +175,8 @@ class Array : public Node {
   Status check_range(std::uint64_t first, std::uint64_t count) const;
   Status chunk_error(std::uint64_t number, const ChunkLocation& at, std::string_view what) const;
   bool all_filters_skipped(std::uint32_t mask) const;
-  bool head_pays(std::uint32_t mask, ByteCount bytes) const;
-  ByteCount head_stored_bytes(const ChunkLocation& at, ByteCount bytes) const;
+  bool head_pays(std::uint64_t number, std::uint32_t mask, ByteCount bytes) const;
+  ByteCount head_stored_bytes(std::uint64_t number, const ChunkLocation& at, ByteCount bytes) const;
   void write_fill(std::span<std::byte> out) const;
   void to_native(std::span<std::byte> out) const;
   Status find_chunk(std::uint64_t number, const ChunkLocation& at, const Fetched& fetched,
