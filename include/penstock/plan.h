@@ -30,6 +30,10 @@ struct Plan {
   std::uint64_t window_rows = 0;  // a multiple of batch_size, except when the epoch is smaller
   double blocks_per_window = 0;
   double q_eff = 0;  // independent cells a batch is worth when a block shares one label
+  // The first batches of epoch 0 come from smaller windows, so that they come soon: how many, and what the
+  // first of them is worth.
+  std::uint64_t ramp_batches = 0;
+  double first_q_eff = 0;
   // this rank
   std::uint32_t rank = 0, world_size = 1;
   std::uint64_t rows_this_rank = 0, n_batches = 0;

@@ -32,6 +32,9 @@ void bind_plan(nb::module_& m) {
       .def_ro("n_blocks", &Plan::n_blocks)
       .def_ro("window_rows", &Plan::window_rows, "Rows shuffled together; a multiple of batch_size.")
       .def_ro("blocks_per_window", &Plan::blocks_per_window)
+      .def_ro("ramp_batches", &Plan::ramp_batches,
+              "Batches of epoch 0 that come from smaller windows, so that the first comes soon.")
+      .def_ro("first_q_eff", &Plan::first_q_eff, "As q_eff, of the first of them.")
       .def_ro("q_eff", &Plan::q_eff, "Independent cells a batch is worth when a block shares one label.")
       .def_ro("rank", &Plan::rank)
       .def_ro("world_size", &Plan::world_size)

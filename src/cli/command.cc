@@ -72,7 +72,7 @@ void LoaderFlags::add_to(CLI::App& app) {
       ->check(check_bytes)
       ->capture_default_str();
   app.add_option("--batch-size", options.batch_size, "Rows per batch")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{0x7fffffff}))
       ->capture_default_str();
   app.add_option("--format", format, "csr or dense")
       ->check(CLI::IsMember({"csr", "dense"}))

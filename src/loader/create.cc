@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
+#include <optional>
 
 #include "base/checked.h"
 #include "base/cores.h"
@@ -20,6 +22,9 @@ constexpr std::uint64_t kMaxObsColumns = 64;
 constexpr std::uint64_t kMaxBatch = std::uint64_t{1} << 31;
 constexpr std::uint32_t kDefaultIoThreads = 24;
 constexpr std::uint32_t kMaxThreads = 256;
+// How long a budget that fits is looked for, for a message.
+constexpr std::chrono::seconds kSearchTime{1};
+constexpr ByteCount kMostMemory = ByteCount{1} << 50;
 constexpr double kResidentShare = 0.1;    // of the budget, for row offsets and codes
 constexpr double kScatterSeconds = 3e-6;  // per row, beside decoding; for the estimate of an epoch's time
 
@@ -99,10 +104,12 @@ std::uint64_t ordered_entries(std::span<const internal::FilePart> parts, std::ui
   return most;
 }
 
-}  // namespace
-
-Result<std::unique_ptr<internal::LoaderImpl>> create_loader(std::shared_ptr<const Dataset> dataset,
-                                                            LoaderOptions options) {
+// A loader that is planned and has reserved its memory, and what its engine needs to start.
+struct Planned {
+  std::unique_ptr<internal::LoaderImpl> impl;
+  EngineConfig config;
+};
+Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOptions options) {
   PENSTOCK_RETURN_IF_ERROR(check_options(options));
   const ByteCount read_before = thread_bytes_read();
   const internal::DatasetImpl& data = dataset->impl();
@@ -313,7 +320,16 @@ Result<std::unique_ptr<internal::LoaderImpl>> create_loader(std::shared_ptr<cons
   p.seconds_per_epoch =
       (sample->seconds_per_row + kScatterSeconds) * static_cast<double>(p.rows_this_rank) / p.threads;
   plan::WindowSequence windows(c.share, options.batch_size, c.window.window_rows, true);
-  if (const auto first = windows.next()) p.first_window_rows = first->rows;
+  if (const auto first = windows.next()) {
+    p.first_window_rows = first->rows;
+    p.first_q_eff = plan::effective_rows(static_cast<double>(options.batch_size),
+                                         static_cast<double>(c.window.block_rows),
+                                         static_cast<double>(first->rows));
+    for (auto window = first; window && window->rows < c.window.window_rows; window = windows.next()) {
+      p.ramp_batches += window->n_batches;
+    }
+    p.ramp_batches = std::min(p.ramp_batches, p.n_batches);
+  }
   p.memory = in.memory;
   p.memory_by_tag = {rest.index_bytes,     rest.obs_bytes,        c.rest.fetch_bytes,
                      c.rest.scratch_bytes, c.window.window_bytes, c.rest.slots_bytes};
@@ -333,8 +349,55 @@ Result<std::unique_ptr<internal::LoaderImpl>> create_loader(std::shared_ptr<cons
   c.budget = budget;
   c.dataset = std::move(dataset);
   impl->bytes_planning = thread_bytes_read() - read_before;
-  PENSTOCK_ASSIGN_OR_RETURN(impl->engine, Engine::create(std::move(c)));
-  return impl;
+  return Planned{std::move(impl), std::move(c)};
+}
+
+// As people read it: three digits, rounded up.
+ByteCount three_digits(ByteCount bytes) {
+  ByteCount unit = 1;
+  while (bytes / unit >= 1000) unit *= 10;
+  return ceil_div(bytes, unit) * unit;
+}
+
+// A budget that this plan fits, found by planning: about the least one. Nothing when none is found in time.
+std::optional<ByteCount> enough_memory(const std::shared_ptr<const Dataset>& dataset, LoaderOptions options) {
+  const auto from = std::chrono::steady_clock::now();
+  const auto fits = [&](ByteCount memory) {
+    options.memory = memory;
+    return plan_loader(dataset, options).ok();
+  };
+  const auto in_time = [&] { return std::chrono::steady_clock::now() - from < kSearchTime; };
+  ByteCount low = options.memory, high = three_digits(std::max<ByteCount>(2 * low, 100'000));
+  while (!fits(high)) {
+    if (high > kMostMemory || !in_time()) return std::nullopt;
+    low = high;
+    high = three_digits(2 * high);
+  }
+  while (high - low > high / 32 && in_time()) {
+    const ByteCount middle = three_digits(low + (high - low) / 2);
+    if (middle >= high) break;
+    (fits(middle) ? high : low) = middle;
+  }
+  return high;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<internal::LoaderImpl>> create_loader(std::shared_ptr<const Dataset> dataset,
+                                                            LoaderOptions options) {
+  auto planned = plan_loader(dataset, options);
+  if (!planned.ok()) {
+    if (planned.status().code() != StatusCode::budget || options.shared_budget) return planned.status();
+    // The sizing's own figure is a guess: larger budgets make larger blocks and windows.
+    const auto enough = enough_memory(dataset, options);
+    if (!enough) return planned.status();
+    std::string text = planned.status().message();
+    const auto guess = text.rfind("memory >= ");
+    text = (guess == std::string::npos ? text + ". Use " : text.substr(0, guess)) + "memory >= ";
+    return Status::budget(text + format_bytes(*enough) + ".");
+  }
+  PENSTOCK_ASSIGN_OR_RETURN(planned->impl->engine, Engine::create(std::move(planned->config)));
+  return std::move(planned->impl);
 }
 
 }  // namespace penstock::loader

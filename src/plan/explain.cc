@@ -16,8 +16,9 @@ std::string seconds_text(double s) {
   return fmt::format("{:.1f} h", s / 3600);
 }
 
-std::string plural(std::uint64_t n, const char* one) {
-  return fmt::format("{} {}{}", format_count(n), one, n == 1 ? "" : "s");
+std::string plural(std::uint64_t n, std::string_view one) {
+  const std::string_view ending = n == 1 ? "" : one.ends_with("ch") ? "es" : "s";
+  return fmt::format("{} {}{}", format_count(n), one, ending);
 }
 
 }  // namespace
@@ -39,10 +40,16 @@ std::string Plan::to_text() const {
       plural(requests, "request"), read_amplification, format_bytes(bytes_to_decode));
   if (shuffle) {
     t += fmt::format(
-        "  shuffle  {} of ~{} cells, {:.0f} of them in a window of {}; a batch of {} is worth >= {} "
-        "independent cells\n",
+        "  shuffle  {} of ~{} cells, {:.0f} of them in a window of {}; a batch of {} is worth {} independent "
+        "cells or more\n",
         plural(n_blocks, "block"), format_count(block_rows), blocks_per_window, format_count(window_rows),
         format_count(batch_size), format_count(static_cast<std::uint64_t>(q_eff)));
+    if (ramp_batches > 0) {
+      t += fmt::format(
+          "           while the first epoch's windows grow, {} are mixed less, the first of them worth {} or "
+          "more\n",
+          plural(ramp_batches, "batch"), format_count(static_cast<std::uint64_t>(first_q_eff)));
+    }
   } else {
     t += fmt::format("  order    file order; blocks of ~{} cells, windows of {}\n", format_count(block_rows),
                      format_count(window_rows));
@@ -84,6 +91,8 @@ std::string Plan::to_json() const {
   j["window_rows"] = window_rows;
   j["blocks_per_window"] = blocks_per_window;
   j["q_eff"] = q_eff;
+  j["ramp_batches"] = ramp_batches;
+  j["first_q_eff"] = first_q_eff;
   j["rank"] = rank;
   j["world_size"] = world_size;
   j["rows_this_rank"] = rows_this_rank;

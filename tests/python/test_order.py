@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -111,6 +112,28 @@ def test_budgets(large, budget):
     np.testing.assert_array_equal(np.sort(np.concatenate(seen)), np.arange(35_000))
     memory_used = loader.stats()["memory"]
     assert memory_used["peak"] <= memory_used["limit"]
+
+
+@pytest.mark.parametrize("format", ["csr", "dense"])
+@pytest.mark.parametrize("memory", ["1KB", "100KB", "700KB", "2MB"])
+@pytest.mark.parametrize("batch_size", [64, 4096])
+def test_the_budget_that_a_refusal_suggests_is_accepted(large, memory, batch_size, format):
+    options = {"batch_size": batch_size, "format": format, "obs": ["colour"]}
+    try:
+        loader_of(large.open(), memory=memory, **options)
+    except penstock.MemoryBudgetError as error:
+        suggested = re.search(r"memory >= ([\d.]+ [kMG]?B)\.$", str(error))
+        assert suggested, error
+        loader_of(large.open(), memory=suggested[1], **options)
+    else:
+        assert memory == "2MB" and batch_size == 64
+
+
+def test_the_plan_says_what_the_first_batches_are_worth(large):
+    plan = loader_of(large.open(), batch_size=64, memory="16MB").plan
+    assert 0 < plan.ramp_batches < plan.n_batches
+    assert plan.first_q_eff < plan.q_eff
+    assert "while the first epoch's windows grow" in str(plan)
 
 
 def smallest_budget(ds, **options):
