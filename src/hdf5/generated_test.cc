@@ -68,8 +68,9 @@ class Hdf5GeneratedTest : public ::testing::Test {
     folder_ = name;
     ready_ = std::system((python + " -c 'import h5py' 2>/dev/null").c_str()) == 0;
     if (!ready_) return;
-    const auto script = std::filesystem::path(__FILE__).parent_path() / "testing/make_fixtures.py";
-    ASSERT_EQ(std::system(fmt::format("{} {} {}", python, script.string(), folder_).c_str()), 0);
+    // Tests run in the project's folder. (__FILE__ may be relative to the build folder: ccache rewrites paths.)
+    constexpr const char* kScript = "src/hdf5/testing/make_fixtures.py";
+    ASSERT_EQ(std::system(fmt::format("{} {} {}", python, kScript, folder_).c_str()), 0);
   }
   static void TearDownTestSuite() {
     if (!folder_.empty()) std::filesystem::remove_all(folder_);
