@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,11 @@ import scipy.sparse as sp
 from support import SHARED, random_csr, random_obs, write_h5ad
 
 import penstock
+
+# A shell starts background jobs with SIGINT ignored, and children inherit that: those that are to be interrupted would
+# never end.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclasses.dataclass
