@@ -41,7 +41,7 @@ napoleon_custom_sections = [("Keys", "params_style")]
 # References are checked, but for libraries whose pages would have to be downloaded.
 nitpicky = True
 nitpick_ignore_regex = [
-    (r"py:.*", r"(numpy|pandas|scipy|torch|anndata|collections|typing)(\..*)?"),
+    (r"py:.*", r"(numpy|pandas|scipy|torch|anndata|collections|pathlib|typing)(\..*)?"),
     (r"py:.*", r"([A-Z]\w*(Error|Warning)|astype|int|str|dict|list|bool|float|tuple)"),
 ]
 

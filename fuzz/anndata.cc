@@ -184,6 +184,7 @@ void read_label(const Dataset& dataset, const std::string& name, std::mt19937_64
     const RowRange rows{first, std::min(column.n_rows(), first + 1 + random() % 100)};
     RequestList list;
     if (!outcome.take(column.requests(rows, list))) return;
+    list.coalesce(kCoalesceGap, kCoalesceMax);
     const ByteCount scratch_bytes = column.scratch_bytes(rows.size());
     if (scratch_bytes > kMostBytes) return;
     Status read;

@@ -249,7 +249,7 @@ std::uint64_t CsrSource::expected_end(const store::Array& array, const RowTable&
   // is a guess: twice the mean is too short for 2 % of the rows of an atlas.
   const std::uint64_t begin = chunk * rows.chunk_elements();
   if (!array.is_chunked() || rows.first_row(chunk) != row) return kTooMuch;
-  return begin + 2 * opened_->bounds.entries / opened_->parts.n_rows;
+  return begin + 1 + 2 * opened_->bounds.entries / opened_->parts.n_rows;
 }
 
 void CsrSource::add_entry_requests(const store::Array& array, const RowTable& rows,

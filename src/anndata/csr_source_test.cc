@@ -244,6 +244,21 @@ TEST(CsrSource, HeadsThatTakeMoreThanTheirShare) {
   }
 }
 
+// Fewer than half an entry a row: the guess of how far a row goes must not round to nothing.
+TEST(CsrSource, HeadsOfAlmostEmptyRows) {
+  Matrix m;
+  for (int i = 0; i < 1200; ++i) m.add_row(i % 6 == 5 ? 2 : 0);
+  const auto budget = ample();
+  const auto source = CsrSource::open(make(m, {101, 101, 1000, true}).parts, *budget);
+  ASSERT_TRUE(source.ok());
+  for (RowIndex first = 0; first < m.n_rows();) {
+    const RowIndex last = (*source)->cut(first, 1);
+    const std::vector<RowRange> block{{first, last}};
+    expect_rows(**source, m, block);
+    first = last;
+  }
+}
+
 TEST(CsrSource, ReadsHeadsInPart) {
   std::mt19937_64 random(3);
   Matrix m;

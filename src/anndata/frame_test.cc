@@ -35,6 +35,7 @@ std::vector<T> stream(const ObsColumn& column, RowIndex step) {
     const RowRange rows{first, std::min(column.n_rows(), first + step)};
     RequestList list;
     EXPECT_TRUE(column.requests(rows, list).ok());
+    list.coalesce(kCoalesceGap, kCoalesceMax);
     std::vector<std::byte> fetched(list.total_bytes());
     std::size_t at = 0;
     for (const ReadRequest& r : list.requests()) {
@@ -204,6 +205,7 @@ TEST(Frame, CodesOutsideTheListAreCorrupt) {
   const auto streamed = stream_column(column, 2);
   RequestList list;
   ASSERT_TRUE(streamed->requests({0, 3}, list).ok());
+  list.coalesce(kCoalesceGap, kCoalesceMax);
   std::vector<std::byte> fetched(list.total_bytes()), bytes(streamed->scratch_bytes(3)), out(12);
   ASSERT_TRUE(list.requests()[0].file->read_at(list.requests()[0].offset, fetched).ok());
   CodecContext codec;

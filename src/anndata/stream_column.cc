@@ -47,7 +47,6 @@ class StreamColumn final : public ObsColumn {
   Status requests(RowRange rows, RequestList& list) const override {
     column_.values->add_requests(rows.first, rows.size(), Heads::whole, list);
     if (column_.mask) column_.mask->add_requests(rows.first, rows.size(), Heads::whole, list);
-    list.coalesce(kCoalesceGap, kCoalesceMax);
     return {};
   }
 

@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 #include <zlib.h>
 
+#include <bit>
 #include <chrono>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -44,6 +46,15 @@ std::string code(const store::DataType& t) {
   return fmt::format("{}{}{}", t.size == 1 ? "|" : "<", kind, t.size);
 }
 
+// The bits of a float that a half holds exactly. (Clang 14 has no _Float16 on x86.)
+std::uint16_t half(float v) {
+  const auto bits = std::bit_cast<std::uint32_t>(v);
+  const std::uint32_t sign = bits >> 16 & 0x8000, exponent = bits >> 23 & 0xff, mantissa = bits >> 13 & 0x3ff;
+  if (exponent == 0xff) return static_cast<std::uint16_t>(sign | 0x7c00 | mantissa);
+  if (exponent > 112) return static_cast<std::uint16_t>(sign | (exponent - 112) << 10 | mantissa);
+  return static_cast<std::uint16_t>(sign | (exponent < 102 ? 0 : (mantissa | 0x400) >> (113 - exponent)));
+}
+
 // The values of an attribute in the type they are stored in.
 std::string crc(const store::Attribute& a) {
   if (code(a.type) == "str") return crc(a.strings);
@@ -53,7 +64,7 @@ std::string crc(const store::Attribute& a) {
   for (const auto v : a.floats) {
     if (a.type.number == NumericType::f64) put(v);
     if (a.type.number == NumericType::f32) put(static_cast<float>(v));
-    if (a.type.number == NumericType::f16) put(static_cast<_Float16>(v));
+    if (a.type.number == NumericType::f16) put(half(static_cast<float>(v)));
   }
   return crc(bytes.data(), bytes.size());
 }
@@ -68,7 +79,8 @@ class Hdf5GeneratedTest : public ::testing::Test {
     folder_ = name;
     ready_ = std::system((python + " -c 'import h5py' 2>/dev/null").c_str()) == 0;
     if (!ready_) return;
-    // Tests run in the project's folder. (__FILE__ may be relative to the build folder: ccache rewrites paths.)
+    // Tests run in the project's folder. (__FILE__ may be relative to the build folder: ccache rewrites
+    // paths.)
     constexpr const char* kScript = "src/hdf5/testing/make_fixtures.py";
     ASSERT_EQ(std::system(fmt::format("{} {} {}", python, kScript, folder_).c_str()), 0);
   }

@@ -219,9 +219,9 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
   c.share = plan::rank_share(c.blocks.rows(), options.rank, options.world_size, options.batch_size,
                              options.drop_last);
   PENSTOCK_ASSIGN_OR_RETURN(BlockTotals totals, total_blocks(c));
-  // A part of a block (a window's cut, a row read again) joins its ranges differently: a gap more per joined
-  // run.
-  c.block_fetch_bytes = totals.largest + (2 * totals.largest / kCoalesceMax + 1) * kCoalesceGap;
+  // A part of a block (a window's cut) joins its ranges differently: a gap more per joined run, and one
+  // behind each array's last chunk.
+  c.block_fetch_bytes = totals.largest + (2 * totals.largest / kCoalesceMax + 3) * kCoalesceGap;
   for (const auto& part : c.parts) {
     c.source_scratch_bytes =
         std::max(c.source_scratch_bytes, part.source->scratch_bytes(c.blocks.largest_span()));
@@ -322,9 +322,9 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
   plan::WindowSequence windows(c.share, options.batch_size, c.window.window_rows, true);
   if (const auto first = windows.next()) {
     p.first_window_rows = first->rows;
-    p.first_q_eff = plan::effective_rows(static_cast<double>(options.batch_size),
-                                         static_cast<double>(c.window.block_rows),
-                                         static_cast<double>(first->rows));
+    p.first_q_eff =
+        plan::effective_rows(static_cast<double>(options.batch_size),
+                             static_cast<double>(c.window.block_rows), static_cast<double>(first->rows));
     for (auto window = first; window && window->rows < c.window.window_rows; window = windows.next()) {
       p.ramp_batches += window->n_batches;
     }

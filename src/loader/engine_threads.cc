@@ -34,8 +34,9 @@ void drop_rows(std::vector<RowRange>& rows, std::uint64_t n) {
 }
 
 // Decodes what is left of a block of whose chunks too short a head was read: `wanted` without the rows that
-// the sink has got. One range comes from whole chunks, so that what is read at once is bounded like a block;
-// those after it may have been read too short again.
+// the sink has got. One range comes from whole chunks; those after it may be well estimated; when they are
+// not either, range by range from whole chunks. So what is read at once is bounded like a block, and what is
+// read in all by three times that.
 Status decode_rest(const RowSource& source, std::vector<RowRange>& wanted, Scatter& sink, WorkerState& worker,
                    AssembleCounts* counts) {
   Scratch scratch{worker.source_scratch, &worker.codec};
@@ -50,15 +51,14 @@ Status decode_rest(const RowSource& source, std::vector<RowRange>& wanted, Scatt
     return source.decode(rows, Fetched(list.requests(), worker.reread.data()), scratch, sink);
   };
   drop_rows(wanted, sink.rows());
-  while (!wanted.empty()) {
-    PENSTOCK_RETURN_IF_ERROR(decode({&wanted.front(), 1}, Heads::whole));
-    wanted.erase(wanted.begin());
-    if (wanted.empty()) break;
-    const std::uint64_t before = sink.rows();
-    const Status status = decode(wanted, Heads::estimated);
-    if (!scratch.head_too_short) return status;
-    drop_rows(wanted, sink.rows() - before);
-  }
+  PENSTOCK_RETURN_IF_ERROR(decode({&wanted.front(), 1}, Heads::whole));
+  wanted.erase(wanted.begin());
+  if (wanted.empty()) return {};
+  const std::uint64_t before = sink.rows();
+  const Status status = decode(wanted, Heads::estimated);
+  if (!scratch.head_too_short) return status;
+  drop_rows(wanted, sink.rows() - before);
+  for (const RowRange& range : wanted) PENSTOCK_RETURN_IF_ERROR(decode({&range, 1}, Heads::whole));
   return {};
 }
 

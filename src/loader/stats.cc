@@ -147,6 +147,10 @@ std::string LoaderStats::to_prometheus(const std::map<std::string, std::string>&
   t.one("read_bytes_total", kCounter, "Bytes read from files.", bytes_read);
   t.one("reads_total", kCounter, "Reads of files.", reads);
   t.one("decoded_bytes_total", kCounter, "Bytes that came out of the codecs.", bytes_decoded);
+  t.one("reread_bytes_total", kCounter,
+        "Bytes read again: for cells that found no page, for heads of chunks that were too short.",
+        bytes_reread);
+  t.one("heads_too_short_total", kCounter, "Blocks whose last chunks were read twice.", heads_too_short);
   t.one("rows_deferred_total", kCounter, "Cells that found no page and were read again.", rows_deferred);
   t.one("values_rounded_total", kCounter, "Values that the output type could not hold exactly.",
         values_rounded);

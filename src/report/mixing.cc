@@ -186,7 +186,7 @@ Result<Mixing> measure_mixing(const internal::DatasetImpl& data, const std::stri
 
   Mixing out;
   out.label = label;
-  // Fewer batches where there are tens of thousands of categories: the counts stay below kMostRows.
+  // Fewer batches where there are tens of thousands of categories.
   const std::uint64_t looked_at =
       std::min({n_batches, kMostBatches, std::max<std::uint64_t>(8, kMostRows / reader.n_codes())});
   for (std::uint64_t i = 0; i < looked_at; ++i) out.batches.push_back(i * n_batches / looked_at);
@@ -195,6 +195,8 @@ Result<Mixing> measure_mixing(const internal::DatasetImpl& data, const std::stri
 
   // One pass over the column.
   const std::uint64_t n_codes = reader.n_codes();
+  const std::uint64_t count_bytes = n_codes * (3 * looked_at * sizeof(std::uint32_t) + 16);
+  PENSTOCK_ASSIGN_OR_RETURN(const Reservation counted, budget->reserve(MemoryTag::obs, count_bytes));
   Counts penstock(looked_at, n_codes), file_order(looked_at, n_codes), full_shuffle(looked_at, n_codes);
   std::vector<std::uint64_t> totals(n_codes);
   std::vector<std::uint32_t> appeared, codes;  // codes in the order of their first row

@@ -1,9 +1,11 @@
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 #include "penstock/report.h"
@@ -14,8 +16,17 @@ Status replace_file(const std::string& path, std::string_view text) {
   const auto failed = [&path](const char* what, int error) {
     return Status::io_error(fmt::format("{}: cannot {}: {}", path, what, std::strerror(error)), error);
   };
-  const std::string beside = fmt::format("{}.{}.part", path, getpid());
-  const int fd = ::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  // A link stays and what it leads to is replaced; a device or a pipe is written to.
+  struct stat found {};
+  const bool exists = ::stat(path.c_str(), &found) == 0;
+  const bool in_place = exists && !S_ISREG(found.st_mode);
+  std::string target = path;
+  if (char* real = exists ? ::realpath(path.c_str(), nullptr) : nullptr) {
+    target = real;
+    std::free(real);
+  }
+  const std::string beside = in_place ? path : fmt::format("{}.{}.part", target, getpid());
+  const int fd = ::open(beside.c_str(), O_WRONLY | O_CREAT | (in_place ? 0 : O_TRUNC) | O_CLOEXEC, 0666);
   if (fd < 0) return failed("be written", errno);
   int error = 0;
   while (!text.empty() && error == 0) {
@@ -24,9 +35,9 @@ Status replace_file(const std::string& path, std::string_view text) {
     if (n > 0) text.remove_prefix(static_cast<std::size_t>(n));
   }
   if (::close(fd) != 0 && error == 0) error = errno;
-  if (error == 0 && std::rename(beside.c_str(), path.c_str()) != 0) error = errno;
+  if (error == 0 && !in_place && std::rename(beside.c_str(), target.c_str()) != 0) error = errno;
   if (error == 0) return {};
-  ::unlink(beside.c_str());
+  if (!in_place) ::unlink(beside.c_str());
   return failed("be written", error);
 }
 

@@ -200,11 +200,17 @@ Result<std::string> report_html(const Loader& loader, const Dataset& dataset, co
     order.world_size = plan.world_size;
     order.drop_last = chosen.drop_last;
     const auto given = chosen.categories.find(label);
-    PENSTOCK_ASSIGN_OR_RETURN(
-        const auto mixing, report::measure_mixing(dataset.impl(), label,
-                                                  given == chosen.categories.end() ? nullptr : &given->second,
-                                                  order, MemoryBudget::create(kReportMemory)));
-    data["mixing"] = mixing_json(mixing);
+    auto mixing = report::measure_mixing(dataset.impl(), label,
+                                         given == chosen.categories.end() ? nullptr : &given->second, order,
+                                         MemoryBudget::create(kReportMemory));
+    if (mixing.ok()) {
+      data["mixing"] = mixing_json(*mixing);
+    } else if (mixing.status().code() != StatusCode::budget) {
+      return std::move(mixing).status();
+    } else if (!options.label.empty()) {
+      return std::move(mixing).status().with_context(
+          fmt::format("obs '{}' has too many rows or values for a report: choose another label", label));
+    }  // a label that nobody asked for is left out
   }
   Json more_files;
   data["files"] = files_json(dataset, impl, &more_files);
