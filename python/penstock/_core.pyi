@@ -148,6 +148,16 @@ class Plan:
     @property
     def blocks_per_window(self) -> float: ...
     @property
+    def ramp_batches(self) -> int:
+        """
+        Batches of epoch 0 that come from smaller windows, so that the first comes soon.
+        """
+
+    @property
+    def first_q_eff(self) -> float:
+        """As q_eff, of the first of them."""
+
+    @property
     def q_eff(self) -> float:
         """Independent cells a batch is worth when a block shares one label."""
 
