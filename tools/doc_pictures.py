@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import penstock
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
@@ -64,36 +66,40 @@ def axes_of_budget(axis: Any) -> None:
     axis.grid(alpha=0.3)
 
 
-def draw_shuffle(found: dict[int, Any], path: Path) -> None:
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
+def draw_by_budget(
+    found: dict[int, Any], left: Callable[[int, Any], float], right: str, titles: tuple[str, str]
+) -> tuple[Axes, Axes]:
+    """Two curves a batch size over the budget: left(batch_size, plan) and plan[right]."""
+    figure, (one, two) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
     for batch_size, (budgets, of) in found.items():
-        left.plot(budgets, [p["q_eff"] / batch_size for p in of], label=f"batch_size={batch_size:,}")
-        right.plot(budgets, [p["block_rows"] for p in of])
-    left.set_title("what a batch is worth, in independent cells per cell", fontsize=10)
-    left.set_ylim(0, 1.05)
-    left.legend(fontsize=8)
-    right.set_title("rows of a block (rows read together)", fontsize=10)
-    right.set_ylim(bottom=0)
-    for axis in (left, right):
+        one.plot(budgets, [left(batch_size, p) for p in of], label=f"batch_size={batch_size:,}")
+        two.plot(budgets, [p[right] for p in of])
+    for axis, title in zip((one, two), titles, strict=True):
+        axis.set_title(title, fontsize=10)
         axes_of_budget(axis)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+    one.legend(fontsize=8)
+    return one, two
+
+
+def save(axis: Axes, path: Path) -> None:
+    axis.figure.savefig(path, dpi=110)
+    plt.close(axis.figure)
+
+
+def draw_shuffle(found: dict[int, Any], path: Path) -> None:
+    titles = ("what a batch is worth, in independent cells per cell", "rows of a block (rows read together)")
+    left, right = draw_by_budget(found, lambda batch_size, p: p["q_eff"] / batch_size, "block_rows", titles)
+    left.set_ylim(0, 1.05)
+    right.set_ylim(bottom=0)
+    save(left, path)
 
 
 def draw_window(found: dict[int, Any], path: Path) -> None:
-    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
-    for batch_size, (budgets, of) in found.items():
-        left.plot(budgets, [p["window_rows"] / 1e3 for p in of], label=f"batch_size={batch_size:,}")
-        right.plot(budgets, [p["read_amplification"] for p in of])
-    left.set_title("rows shuffled together, thousands", fontsize=10)
+    titles = ("rows shuffled together, thousands", "bytes read / bytes of the file")
+    left, right = draw_by_budget(found, lambda _, p: p["window_rows"] / 1e3, "read_amplification", titles)
     left.set_ylim(bottom=0)
-    left.legend(fontsize=8)
-    right.set_title("bytes read / bytes of the file", fontsize=10)
     right.set_ylim(bottom=1)
-    for axis in (left, right):
-        axes_of_budget(axis)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+    save(left, path)
 
 
 def draw_memory(found: dict[int, Any], path: Path) -> None:
