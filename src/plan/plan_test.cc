@@ -66,6 +66,7 @@ TEST(WindowSequence, RampsUpInEpochZeroOnly) {
   EXPECT_EQ(ramp.next()->rows, 100u);
   EXPECT_EQ(ramp.next()->rows, 200u);
   EXPECT_EQ(ramp.next()->rows, 400u);
+  EXPECT_EQ(ramp.next()->rows, 600u);
   EXPECT_EQ(ramp.next()->rows, 800u);
   WindowSequence flat(s, 10, 805, false);
   EXPECT_EQ(flat.next()->rows, 800u);

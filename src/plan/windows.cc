@@ -1,6 +1,7 @@
 #include "plan/windows.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "base/checked.h"
 
@@ -10,6 +11,11 @@ namespace {
 std::uint64_t cut(std::uint64_t n, std::uint64_t r, std::uint64_t world) {
   return static_cast<std::uint64_t>(static_cast<unsigned __int128>(n) * r / world);
 }
+
+// Sizes of the first windows of epoch 0, in eighths. A window's batches come when all of it is decoded, so where the
+// model is about as fast as the loader each step makes it wait for what the step is larger than the one before; the
+// last step is small because it is the longest to decode.
+constexpr std::uint64_t kRampEighths[] = {1, 2, 4, 6};
 }  // namespace
 
 Share rank_share(std::uint64_t n_rows, std::uint32_t rank, std::uint32_t world_size, std::uint64_t batch_size,
@@ -40,7 +46,9 @@ WindowSequence::WindowSequence(const Share& share, std::uint64_t batch_size, std
 std::optional<Window> WindowSequence::next() {
   if (row_ < share_.last) {
     std::uint64_t batches = batches_per_window_;
-    if (ramp_ && index_ < 3) batches = std::max<std::uint64_t>(1, batches_per_window_ >> (3 - index_));
+    if (ramp_ && index_ < std::size(kRampEighths)) {
+      batches = std::max<std::uint64_t>(1, batches_per_window_ * kRampEighths[index_] / 8);
+    }
     Window window;
     window.first = row_;
     window.rows = std::min(batches * batch_size_, share_.last - row_);

@@ -1,0 +1,50 @@
+// The compressors of Parquet pages (format: Compression.md of apache/parquet-format): stored bytes -> exactly
+// sized bytes.
+//
+// Decoding is a pure function into a buffer of the caller's whose size is the decoded size: fewer or more
+// bytes is an error with both numbers. Thread contract: pure functions; a CodecContext belongs to one thread
+// at a time. Memory: what a CodecContext::fixed_bytes() covers; nothing is allocated per call but on a
+// context's first use of a codec.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "base/types.h"
+#include "codecs/codec.h"
+
+namespace penstock {
+
+// The numbers of parquet.thrift's CompressionCodec.
+enum class Compression : std::uint8_t {
+  none = 0,
+  snappy = 1,
+  gzip = 2,  // members may follow one another
+  lzo = 3,   // not read
+  brotli = 4,
+  lz4_hadoop = 5,  // {raw u32 BE | size u32 BE | block}..., else a bare block, else an lz4 frame
+  zstd = 6,
+  lz4_raw = 7,
+};
+
+// "snappy", ...; "compression 9" has no name: "?".
+const char* compression_name(Compression compression);
+// True for what decompress() takes: all but lzo and numbers outside the enum.
+bool is_readable(Compression compression);
+
+// The most bytes that `stored` bytes can honestly become, to refuse bombs before anything is reserved.
+ByteCount max_decompressed(Compression compression, ByteCount stored);
+
+// Decodes a whole page. On an error the contents of `out` are unspecified. DecodeResult::describe() names the
+// codec ("snappy: expected 68312 bytes, got 68309").
+DecodeResult decompress(Compression compression, std::span<const std::byte> stored, std::span<std::byte> out,
+                        CodecContext& context);
+
+// Decodes as much of the beginning of a page as `stored`, which may be cut short, gives and `out` holds: the
+// number of bytes written (all codecs are sequential, so they are the page's first bytes). 0 also for damaged
+// input: decompress() says what is wrong.
+std::size_t decompress_head(Compression compression, std::span<const std::byte> stored,
+                            std::span<std::byte> out, CodecContext& context);
+
+}  // namespace penstock

@@ -1,0 +1,146 @@
+// The footer of a Parquet file: schema, row groups, column chunks, key-value metadata.
+//
+// Source: parquet.thrift of apache/parquet-format (Thrift compact protocol). Everything is bounded: the
+// footer's length by the file and the budget before it is read, lists and strings by the bytes that are left,
+// nesting by 32. Offsets and sizes of column chunks are checked to lie inside the file.
+//
+// Thread contract: values, immutable after read_metadata.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/types.h"
+#include "codecs/compression.h"
+#include "io/file.h"
+#include "penstock/memory_budget.h"
+#include "penstock/status.h"
+
+namespace penstock::parquet {
+
+// The numbers of parquet.thrift.
+enum class PhysicalType : std::uint8_t {
+  boolean = 0,
+  int32 = 1,
+  int64 = 2,
+  int96 = 3,
+  float32 = 4,
+  float64 = 5,
+  byte_array = 6,
+  fixed = 7,
+};
+const char* physical_name(PhysicalType type);
+// Bytes of a value in a PLAIN page; 0 for byte_array (and boolean, whose values are bits).
+std::size_t physical_size(PhysicalType type, std::uint32_t type_length);
+
+enum class Encoding : std::uint8_t {
+  plain = 0,
+  plain_dictionary = 2,
+  rle = 3,
+  bit_packed = 4,
+  delta_binary_packed = 5,
+  delta_length_byte_array = 6,
+  delta_byte_array = 7,
+  rle_dictionary = 8,
+  byte_stream_split = 9,
+};
+// "PLAIN", ..., "encoding 17".
+std::string encoding_name(Encoding encoding);
+
+// What a column's values mean, as far as it changes how they are read.
+enum class Logical : std::uint8_t {
+  none,
+  string,    // UTF8, ENUM, JSON
+  integer,   // with `bits` and `is_signed`
+  float16,   // fixed(2)
+  decimal,   // not read
+  temporal,  // dates, times and timestamps: read as their integers
+  other,     // named in `logical_text`
+};
+
+// A leaf of the schema.
+struct Column {
+  std::string path;   // "genes.list.element"
+  std::string name;   // of the top-level field: "genes"
+  PhysicalType type = PhysicalType::int32;
+  std::uint32_t type_length = 0;  // of fixed
+  Logical logical = Logical::none;
+  std::string logical_text;  // for people: "string", "uint8", "decimal(9,2)", "timestamp[us]"
+  std::uint8_t bits = 0;     // logical integer: 8, 16, 32, 64
+  bool is_signed = true;
+  std::uint8_t max_def = 0, max_rep = 0;
+  // flat: the leaf is a child of the root. list: one level of lists (3-level, or the 2-level legacy forms, or
+  // a bare repeated field) of a primitive. nested: anything else; not read.
+  enum class Shape : std::uint8_t { flat, list, nested } shape = Shape::flat;
+  // list only: the definition level from which on an element exists (it is null when the level is below
+  // max_def), and that from which on the list itself is not null.
+  std::uint8_t element_def = 0, list_def = 0;
+};
+
+// Bounds of a column chunk or page, as stored: PLAIN-encoded values without a length. Absent where the writer
+// gave none, or where they mean nothing (deprecated min/max of anything but signed numbers).
+struct Statistics {
+  std::optional<std::string> min, max;
+  std::optional<std::uint64_t> null_count;
+};
+
+struct ColumnChunk {
+  Compression codec = Compression::none;
+  std::uint64_t n_values = 0;  // levels: nulls and empty lists included
+  ByteOffset offset = 0;       // of the first page, the dictionary page included
+  ByteCount bytes = 0;         // declared, bounded by the file
+  bool has_dictionary = false;  // dictionary_page_offset is given and > 0
+  ByteCount uncompressed = 0;  // declared
+  ByteOffset offset_index = 0, column_index = 0;           // of the page index; 0: none
+  std::uint32_t offset_index_bytes = 0, column_index_bytes = 0;
+  Statistics statistics;
+};
+
+struct RowGroup {
+  RowIndex first_row = 0;
+  RowIndex n_rows = 0;
+  std::vector<ColumnChunk> columns;  // parallel to FileMetadata::columns
+};
+
+struct FileMetadata {
+  std::string label;  // of the file
+  std::uint64_t n_rows = 0;
+  std::vector<Column> columns;
+  std::vector<RowGroup> row_groups;
+  std::map<std::string, std::string> key_value;  // "pandas", "array", "ARROW:schema", ...
+  std::string created_by;
+  ByteCount footer_bytes = 0;
+  Reservation held;  // of all this, under `index`
+
+  // The leaf of a top-level field; nullptr when there is none or it has several leaves.
+  const Column* find(const std::string& name) const;
+  std::size_t index_of(const Column& column) const { return static_cast<std::size_t>(&column - columns.data()); }
+};
+
+// Options of read_metadata.
+struct MetadataLimits {
+  // A longer footer is refused (`budget`, with columns and advice where they can be told) before it is read.
+  ByteCount footer_bytes = 64 << 20;
+};
+
+// Errors: `corrupt` (naming the field and the byte in the footer), `unsupported` (encrypted files, column
+// chunks in other files), `budget`, invalid_argument when it is no Parquet file at all.
+Result<std::shared_ptr<const FileMetadata>> read_metadata(const File& file, MemoryBudget& budget,
+                                                          const MetadataLimits& limits = {});
+// True when the file begins and ends as Parquet does (also encrypted footers: "PARE").
+Result<bool> is_parquet(const File& file);
+
+// The page index of one column chunk, where the writer made one.
+struct PageLocation {
+  ByteOffset offset = 0;
+  std::uint32_t bytes = 0;  // header included
+  RowIndex first_row = 0;   // within the row group
+};
+Result<std::vector<PageLocation>> read_offset_index(const File& file, const FileMetadata& metadata,
+                                                    std::size_t row_group, std::size_t column);
+
+}  // namespace penstock::parquet
