@@ -106,11 +106,7 @@ HWY_INLINE std::uint32_t pack_floats(const std::byte* HWY_RESTRICT in, std::size
     const auto integer = hn::Sub(hn::BitCast(du, sum), magic_bits);
     differ = hn::Or(differ, hn::Xor(hn::BitCast(du, hn::Sub(sum, magic)), bits));
     all = hn::Or(all, integer);
-#if HWY_TARGET <= HWY_AVX3 && HWY_ARCH_X86
-    hn::StoreU(hn::TruncateTo(dout, integer), dout, to + i);
-#else
     hn::StoreU(hn::DemoteTo(dout, hn::BitCast(hn::RebindToSigned<decltype(du)>(), integer)), dout, to + i);
-#endif
   }
   const std::uint32_t tail = pack_floats_plain<T, Out>(in, i, n, out);
   // All lanes of `all` or-ed: the largest lane is enough to know the class.

@@ -63,11 +63,7 @@ HWY_INLINE V32 load_32(const std::byte* p) {
 HWY_INLINE void store_narrow(V32 v, std::uint16_t* out) {
   const hn::Rebind<std::uint16_t, D32> d16;
   // Saturation instead of truncation is as good: a saturated id was out of range.
-#if HWY_TARGET <= HWY_AVX3 && HWY_ARCH_X86
-  hn::StoreU(hn::TruncateTo(d16, v), d16, out);
-#else
   hn::StoreU(hn::DemoteTo(d16, hn::BitCast(hn::RebindToSigned<D32>(), v)), d16, out);
-#endif
 }
 HWY_INLINE void store_narrow(V32 v, std::uint32_t* out) { hn::StoreU(v, D32(), out); }
 
