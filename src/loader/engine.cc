@@ -46,6 +46,7 @@ Result<std::unique_ptr<Engine>> Engine::create(EngineConfig config) {
     e->work_.notify_one();
   });
   engine->ready_ring_.resize(c.rest.n_slots + c.rest.threads + 2);
+  engine->enough_ready_ = std::max<std::uint64_t>(2, c.rest.n_slots / 2);
   engine->file_counts_.resize(c.parts.size());
   return engine;
 }

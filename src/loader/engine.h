@@ -128,6 +128,7 @@ class Engine {
   std::uint64_t next_sequence_ = 0;  // of the next window's first batch
   // batches
   std::vector<Ready> ready_ring_;            // by sequence
+  std::uint64_t enough_ready_ = 2;           // batches being built or ready; constant
   std::uint64_t build_sequence_ = 0;         // next to be given to a worker
   std::uint64_t deliver_sequence_ = 0;       // next to be returned
   std::optional<BatchExtent> build_extent_;  // of build_sequence_, once known

@@ -91,7 +91,13 @@ void Engine::worker_main(std::size_t number) {
   WorkerState& worker = *workers_[number];
   Lock lock(mutex_);
   while (!stopping_) {
-    if (!paused_ && (try_build(lock, worker) || try_decode(lock, worker))) continue;
+    // Batches first, as long as few are ready: the consumer waits for them. Once it has enough to go on with,
+    // the next window first: where it is the slower one, it would wait for that window.
+    const bool ahead = build_sequence_ - deliver_sequence_ >= enough_ready_;
+    if (!paused_ && (ahead ? try_decode(lock, worker) || try_build(lock, worker)
+                           : try_build(lock, worker) || try_decode(lock, worker))) {
+      continue;
+    }
     const auto from = Clock::now();
     double* waited_for = idle_counter();
     work_.wait(lock);

@@ -69,7 +69,26 @@ TEST(WindowSequence, RampsUpInEpochZeroOnly) {
   EXPECT_EQ(ramp.next()->rows, 600u);
   EXPECT_EQ(ramp.next()->rows, 800u);
   WindowSequence flat(s, 10, 805, false);
-  EXPECT_EQ(flat.next()->rows, 800u);
+  EXPECT_EQ(flat.next()->rows, 770u);
+}
+
+TEST(WindowSequence, NoWindowIsSmallBecauseItIsLast) {
+  for (const std::uint64_t rows : {1ull, 799ull, 800ull, 801ull, 4321ull, 10000ull}) {
+    const Share s = rank_share(rows, 0, 1, 10, false);
+    WindowSequence sequence(s, 10, 805, false);
+    std::uint64_t least = rows, most = 0, sum = 0, windows = 0;
+    while (const auto window = sequence.next()) {
+      EXPECT_TRUE(window->rows % 10 == 0 || window->first + window->rows == rows);
+      least = std::min(least, window->n_batches);
+      most = std::max(most, window->n_batches);
+      sum += window->rows;
+      ++windows;
+    }
+    EXPECT_EQ(sum, rows);
+    EXPECT_EQ(windows, (rows + 799) / 800) << rows;
+    EXPECT_LE(most, 80u);
+    EXPECT_LE(most - least, 1u) << rows;
+  }
 }
 
 SizingInput tahoe() {

@@ -12,9 +12,9 @@ std::uint64_t cut(std::uint64_t n, std::uint64_t r, std::uint64_t world) {
   return static_cast<std::uint64_t>(static_cast<unsigned __int128>(n) * r / world);
 }
 
-// Sizes of the first windows of epoch 0, in eighths. A window's batches come when all of it is decoded, so where the
-// model is about as fast as the loader each step makes it wait for what the step is larger than the one before; the
-// last step is small because it is the longest to decode.
+// Sizes of the first windows of epoch 0, in eighths. A window's batches come when all of it is decoded, so
+// where the model is about as fast as the loader each step makes it wait for what the step is larger than the
+// one before; the last step is small because it is the longest to decode.
 constexpr std::uint64_t kRampEighths[] = {1, 2, 4, 6};
 }  // namespace
 
@@ -45,7 +45,10 @@ WindowSequence::WindowSequence(const Share& share, std::uint64_t batch_size, std
 
 std::optional<Window> WindowSequence::next() {
   if (row_ < share_.last) {
-    std::uint64_t batches = batches_per_window_;
+    // What is left in equal windows: a small last one would be mixed worst, and the next epoch's first would
+    // keep the consumer waiting.
+    const std::uint64_t left = ceil_div(share_.last - row_, batch_size_);
+    std::uint64_t batches = ceil_div(left, ceil_div(left, batches_per_window_));
     if (ramp_ && index_ < std::size(kRampEighths)) {
       batches = std::max<std::uint64_t>(1, batches_per_window_ * kRampEighths[index_] / 8);
     }

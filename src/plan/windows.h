@@ -1,9 +1,10 @@
 // Ranks and windows: cuts of the tape in rows. Pure functions.
 //
-// Rank r of R takes tape rows [rN/R, (r+1)N/R). Its share is cut into windows of `window_rows` rows, a
-// multiple of the batch size, so that no batch spans windows; the first windows of epoch 0 ramp up (1/8, 1/4,
-// 1/2, 3/4) so that the first batch of a run comes soon. Batch counts are equal on every rank: where they would
-// differ (by one), the smaller ranks end with one extra one-row batch that repeats their last row.
+// Rank r of R takes tape rows [rN/R, (r+1)N/R). Its share is cut into windows of equal size, at most
+// `window_rows` rows and a multiple of the batch size, so that no batch spans windows; the first windows of
+// epoch 0 ramp up (1/8, 1/4, 1/2, 3/4) so that the first batch of a run comes soon. Batch counts are equal on
+// every rank: where they would differ (by one), the smaller ranks end with one extra one-row batch that
+// repeats their last row.
 #pragma once
 
 #include <cstdint>
