@@ -88,11 +88,14 @@ struct Statistics {
   std::optional<std::uint64_t> null_count;
 };
 
+//
+// Some old writers leave the dictionary page's header out of `bytes`: pages may end so many bytes behind it.
+inline constexpr ByteCount kUndeclaredBytes = 100;
 struct ColumnChunk {
   Compression codec = Compression::none;
   std::uint64_t n_values = 0;  // levels: nulls and empty lists included
   ByteOffset offset = 0;       // of the first page, the dictionary page included
-  ByteCount bytes = 0;         // declared, bounded by the file
+  ByteCount bytes = 0;         // declared; they lie before the footer
   bool has_dictionary = false;  // dictionary_page_offset is given and > 0
   ByteCount uncompressed = 0;  // declared
   ByteOffset offset_index = 0, column_index = 0;           // of the page index; 0: none

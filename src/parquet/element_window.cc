@@ -1,0 +1,190 @@
+#include "parquet/element_window.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace penstock::parquet {
+
+ElementWindow::ElementWindow(const Column& column, const PageContext& context, PhysicalType physical,
+                             ColumnTarget* target, const Memory& memory, CodecContext* codec)
+    : column_(column),
+      physical_(physical),
+      target_(target),
+      memory_(memory),
+      pages_(context, memory.page, codec) {}
+
+Status ElementWindow::fail(DecodeError error) const {
+  if (error == DecodeError::unsupported) {
+    return pages_.context().label.unsupported(page_offset_, describe(error));
+  }
+  return pages_.context().label.corrupt(page_offset_, describe(error));
+}
+
+Status ElementWindow::open(const PageSpan& span, const File* file, const Fetched& fetched,
+                           bool same_dictionary) {
+  next_row_ = span.first;
+  base_ = end_ = opened_end_ = n_starts_ = 0;
+  return use_span(span, file, fetched, same_dictionary);
+}
+
+Status ElementWindow::follow(const PageSpan& span, const File* file, const Fetched& fetched) {
+  return use_span(span, file, fetched, false);
+}
+
+Status ElementWindow::use_span(const PageSpan& span, const File* file, const Fetched& fetched,
+                               bool same_dictionary) {
+  values_ = PageValues();
+  exhausted_ = false;
+  if (!same_dictionary) target_->no_dictionary();
+  const auto bytes_of = [&](ByteOffset begin, ByteOffset end, std::span<const std::byte>* out) -> Status {
+    *out = fetched.find(file, begin, end - begin);
+    if (out->size() == end - begin) return {};
+    return Status::internal(fmt::format("{}: bytes {} to {} were not fetched", file->label(), begin, end));
+  };
+  std::span<const std::byte> bytes;
+  if (span.dictionary < span.dictionary_end && !same_dictionary) {
+    PENSTOCK_RETURN_IF_ERROR(bytes_of(span.dictionary, span.dictionary_end, &bytes));
+    pages_.open(bytes, span.dictionary);
+    Page page;
+    bool more = false;
+    PENSTOCK_RETURN_IF_ERROR(pages_.next(&page, &more));
+    if (more && page.type == PageType::dictionary) {
+      PENSTOCK_RETURN_IF_ERROR(target_->dictionary(pages_.context(), page));
+    }
+  }
+  PENSTOCK_RETURN_IF_ERROR(bytes_of(span.begin, span.end, &bytes));
+  pages_.open(bytes, span.begin);
+  return {};
+}
+
+// Opens the next data page; its values follow the ones before in position.
+Status ElementWindow::open_page(bool* more) {
+  for (;;) {
+    Page page;
+    PENSTOCK_RETURN_IF_ERROR(pages_.next(&page, more));
+    if (!*more) {
+      exhausted_ = true;
+      return {};
+    }
+    page_offset_ = page.offset;
+    if (page.type != PageType::dictionary) return use_page(page);
+    PENSTOCK_RETURN_IF_ERROR(target_->dictionary(pages_.context(), page));
+  }
+}
+
+Status ElementWindow::use_page(const Page& page) {
+  std::uint64_t stored = page.n_values;
+  if (column_.max_rep > 0) {
+    ListPage list;
+    const DecodeError error = list_starts(page.rep_levels, page.def_levels, column_.max_def, column_.element_def,
+                                          column_.list_def, page.n_values,
+                                          memory_.row_starts.subspan(n_starts_), &list);
+    if (error != DecodeError::ok) return fail(error);
+    if (list.null_elements > 0) {
+      return pages_.context().label.unsupported(
+          page.offset, fmt::format("{} missing values inside lists: a matrix has none", list.null_elements));
+    }
+    for (std::uint64_t i = 0; i < list.rows; ++i) {
+      memory_.row_starts[n_starts_ + i] += static_cast<std::uint32_t>(opened_end_);
+    }
+    n_starts_ += list.rows;
+    next_row_ += list.rows;
+    stored = list.values;
+  } else {
+    if (column_.max_def > 0) {
+      bool all = false;
+      const DecodeError error = all_at(page.def_levels, column_.max_def, page.n_values, &all);
+      if (error != DecodeError::ok) return fail(error);
+      if (!all) {
+        return pages_.context().label.unsupported(page.offset, "missing values: a matrix has none");
+      }
+    }
+    next_row_ += stored;
+  }
+  opened_end_ += stored;
+  const DecodeError error = PageValues::open(page, physical_, target_->dictionary_size(), stored, &values_);
+  return error == DecodeError::ok ? Status() : fail(error);
+}
+
+Status ElementWindow::skip(std::uint64_t n) {
+  const DecodeError error = values_.skip(n);
+  return error == DecodeError::ok ? Status() : fail(error);
+}
+
+void ElementWindow::drop_rows(std::uint64_t rows) {
+  n_starts_ -= rows;
+  std::memmove(memory_.row_starts.data(), memory_.row_starts.data() + rows, n_starts_ * sizeof(std::uint32_t));
+}
+
+Status ElementWindow::seek(std::uint64_t row) {
+  const bool list = column_.max_rep > 0;
+  // Known rows are those before next_row_.
+  std::uint64_t begin = 0;  // position of the row
+  for (;;) {
+    if (row < next_row_) {
+      const std::uint64_t back = next_row_ - row;
+      if (list ? back <= n_starts_ : back <= opened_end_ - base_) {
+        begin = list ? memory_.row_starts[n_starts_ - back] : opened_end_ - back;
+        if (list) drop_rows(n_starts_ - back);
+        break;
+      }
+      return Status::internal("a seek backwards in a column");
+    }
+    // Not in what is known: all of it is passed over.
+    n_starts_ = 0;
+    end_ = opened_end_;
+    bool more = false;
+    PENSTOCK_RETURN_IF_ERROR(open_page(&more));
+    if (!more) {
+      return pages_.context().label.corrupt(pages_.offset(),
+                                            fmt::format("the pages end before row {} of the row group", row));
+    }
+  }
+  if (begin > end_) {
+    PENSTOCK_RETURN_IF_ERROR(skip(begin - end_));
+    base_ = end_ = begin;
+  }
+  // Positions from here on count from the row.
+  for (std::uint64_t i = 0; i < n_starts_; ++i) memory_.row_starts[i] -= static_cast<std::uint32_t>(begin);
+  if (begin > base_) {
+    const std::size_t item = target_->item();
+    std::memmove(memory_.elements.data(), memory_.elements.data() + (begin - base_) * item, (end_ - begin) * item);
+    base_ = begin;
+  }
+  base_ -= begin;
+  end_ -= begin;
+  opened_end_ -= begin;
+  return {};
+}
+
+Status ElementWindow::more(std::uint64_t keep, bool* widen) {
+  *widen = false;
+  if (values_.left() == 0) {
+    bool more = false;
+    return open_page(&more);
+  }
+  if (!target_->takes(values_)) {
+    *widen = true;
+    return {};
+  }
+  const std::size_t item = target_->item();
+  const std::uint64_t capacity = memory_.elements.size() / 8;
+  const std::uint64_t slice = std::min(kSlice, values_.left());
+  if (end_ - base_ + slice > capacity) {
+    std::memmove(memory_.elements.data(), at(keep), (end_ - keep) * item);
+    base_ = keep;
+    if (end_ - base_ + slice > capacity) {
+      return pages_.context().label.corrupt(
+          page_offset_, fmt::format("a row of more than {} entries, longer than the matrix is wide",
+                                    capacity - kSlice));
+    }
+  }
+  const DecodeError error = target_->read(values_, slice, memory_.elements.data() + (end_ - base_) * item);
+  if (error != DecodeError::ok) return fail(error);
+  end_ += slice;
+  return {};
+}
+
+}  // namespace penstock::parquet
