@@ -65,8 +65,8 @@ class Sink final : public RowSink {
     for (std::size_t r = 0; r < tile.rows.size(); ++r) {
       require(next_ < expected_.size() && expected_[next_] == tile.rows.first + r, "a row out of order");
       ++next_;
-      require(tile.offsets[r] <= tile.offsets[r + 1], "offsets fall");
-      const std::uint64_t begin = tile.offsets[r], n = tile.offsets[r + 1] - begin;
+      require(tile.begins[r] <= tile.ends[r], "offsets fall");
+      const std::uint64_t begin = tile.begins[r], n = tile.ends[r] - begin;
       require(n <= traits.lengths.longest, "a row longer than the longest");
       Row row{{tile.indices + begin * id, tile.indices + (begin + n) * id},
               {tile.values + begin * item, tile.values + (begin + n) * item}};

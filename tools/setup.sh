@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 PACKAGES=(gcc g++ make cmake ninja-build ccache pkg-config clang-format python3-dev python3-venv
-  libdeflate-dev zlib1g-dev liblzf-dev libhwy-dev libfmt-dev libcli11-dev nlohmann-json3-dev libroaring-dev
+  libdeflate-dev zlib1g-dev liblzf-dev libsnappy-dev libzstd-dev liblz4-dev libbrotli-dev libhwy-dev libfmt-dev libcli11-dev nlohmann-json3-dev libroaring-dev
   libgtest-dev libgmock-dev libbenchmark-dev)
 TEST_PACKAGES=(clang libclang-rt-dev chromium)
 [[ ${1:-} == test ]] && PACKAGES+=("${TEST_PACKAGES[@]}")

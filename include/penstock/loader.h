@@ -53,6 +53,7 @@ struct LoaderStats {
   std::uint64_t bytes_read_all = 0;  // from the Dataset's files by anyone, ever: counted at the files
   std::uint64_t bytes_decoded = 0;
   std::uint64_t rows_deferred = 0;    // found no page; read again when assembled
+  std::uint64_t entries_unknown = 0;  // left out: their gene is not in the file's gene table
   std::uint64_t heads_too_short = 0;  // blocks whose last chunks were read twice: the estimate was too short
   std::uint64_t values_rounded = 0;   // inexact conversions to the output dtype
   std::uint64_t rows_sorted = 0;      // rows that were not sorted by column in the file

@@ -47,8 +47,10 @@ struct LoaderOptions {
   std::uint32_t rank = 0, world_size = 1;
   std::uint32_t threads = 0;     // decode threads; 0: the cores this process may use (affinity, cgroup quota)
   std::uint32_t io_threads = 0;  // readers; 0: the default (see ARCHITECTURE.md)
-  std::uint64_t window_rows = 0;     // 0: from data and memory
-  std::uint64_t block_rows = 0;      // 0: from data and memory
+  std::uint64_t window_rows = 0;  // 0: from data and memory
+  // Rows of a block, exactly, whatever the storage; 0: from data and memory, cut where the storage has
+  // boundaries.
+  std::uint64_t block_rows = 0;
   double slot_timeout_seconds = 10;  // how long next() waits when the consumer holds every batch
   // Called once, without locks, when next() finds every slot held; Python runs gc.collect() here.
   std::function<void()> on_slots_exhausted;

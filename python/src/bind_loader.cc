@@ -149,6 +149,7 @@ nb::dict stats(const LoaderHandle& self) {
   out["bytes_read_all"] = s.bytes_read_all;
   out["bytes_decoded"] = s.bytes_decoded;
   out["rows_deferred"] = s.rows_deferred;
+  out["entries_unknown"] = s.entries_unknown;
   out["heads_too_short"] = s.heads_too_short;
   out["values_rounded"] = s.values_rounded;
   out["rows_sorted"] = s.rows_sorted;

@@ -237,6 +237,14 @@ ReadCost CsrSource::cost(std::span<const RowRange> wanted) const {
   return cost;
 }
 
+std::uint64_t CsrSource::most_entries(RowRange rows) const {
+  const Opened& o = *opened_;
+  const std::uint64_t by_chunks =
+      rows.size() == 0 ? 0
+                       : decoded_bytes(*o.parts.data, *o.data_rows, {&rows, 1}) / o.parts.data->dtype().size;
+  return std::min(by_chunks, rows.size() * o.bounds.longest_row);
+}
+
 // One past the last element that rows before `row` have in `chunk`, the last that they touch.
 std::uint64_t CsrSource::expected_end(const store::Array& array, const RowTable& rows, RowIndex row,
                                       std::uint64_t chunk) const {
@@ -362,7 +370,8 @@ Status CsrSource::decode(std::span<const RowRange> wanted, const Fetched& fetche
       const std::uint64_t end = offsets[after];
       for (std::size_t i = row; i <= after; ++i) offsets[i] -= begin;
       tile.rows = {range.first + row, range.first + after};
-      tile.offsets = {offsets + row, after - row + 1};
+      tile.begins = offsets + row;
+      tile.ends = offsets + row + 1;
       tile.values = end == begin ? data.buffer() : data.at(begin);
       tile.indices = end == begin ? indices.buffer() : indices.at(begin);
       tile.first_element = begin;

@@ -36,6 +36,7 @@ class CsrSource final : public RowSource {
   const std::string& label() const override;
   RowIndex cut(RowIndex first, RowIndex target) const override;
   ReadCost cost(std::span<const RowRange> wanted) const override;
+  std::uint64_t most_entries(RowRange rows) const override;
   Status requests(std::span<const RowRange> wanted, Heads heads, RequestList& list) const override;
   Status decode(std::span<const RowRange> wanted, const Fetched& fetched, Scratch& scratch,
                 RowSink& sink) const override;

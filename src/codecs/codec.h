@@ -28,8 +28,8 @@ struct FilterSpec {
   std::string name;                   // as stored, for messages; may be empty
 };
 
-// Decoder state of one thread: a libdeflate decompressor, a zlib stream for heads of chunks, and two
-// buffers for the steps between filters. Allocates on construction only (heads: on first use).
+// Decoder state of one thread: a libdeflate decompressor, and on first use a zlib stream for heads of chunks
+// and contexts of the other codecs.
 class CodecContext {
  public:
   CodecContext();
@@ -47,6 +47,9 @@ class CodecContext {
   std::unique_ptr<State> state_;
 };
 
+// Numbers of DecodeResult::filter from here on are those of Compression (codecs/compression.h).
+inline constexpr std::uint16_t kFirstCompressionId = 0xff00;
+
 // What a decode came to. The text of describe() is for the caller to put the file, object, chunk and offset
 // before.
 struct DecodeResult {
@@ -58,7 +61,7 @@ struct DecodeResult {
     checksum,
     no_space
   } kind = Kind::ok;
-  std::uint16_t filter = 0;    // the filter that failed
+  std::uint16_t filter = 0;    // the filter or compression that failed
   std::uint64_t expected = 0;  // bytes, or the stored checksum
   // Bytes, or the computed checksum. A decompressor that ran out of room says one more than expected.
   std::uint64_t found = 0;

@@ -6,17 +6,34 @@ CodecContext::State::State() : decompressor(libdeflate_alloc_decompressor()) {}
 
 CodecContext::State::~State() {
   libdeflate_free_decompressor(decompressor);
-  if (stream_ready_) inflateEnd(&stream_);
+  if (zlib_.ready) inflateEnd(&zlib_.stream);
+  if (gzip_.ready) inflateEnd(&gzip_.stream);
+  ZSTD_freeDCtx(zstd_);
+  LZ4F_freeDecompressionContext(lz4_frame_);
 }
 
-z_stream* CodecContext::State::rewound_stream() {
-  if (stream_ready_) {
-    if (inflateReset(&stream_) != Z_OK) return nullptr;
-    return &stream_;
+z_stream* CodecContext::State::rewound(Stream* s, int format) {
+  constexpr int kWindowBits = 15;
+  if (s->ready) return inflateReset(&s->stream) == Z_OK ? &s->stream : nullptr;
+  if (inflateInit2(&s->stream, kWindowBits + format) != Z_OK) return nullptr;
+  s->ready = true;
+  return &s->stream;
+}
+
+ZSTD_DCtx* CodecContext::State::zstd() {
+  if (zstd_ == nullptr) zstd_ = ZSTD_createDCtx();
+  return zstd_;
+}
+
+LZ4F_dctx* CodecContext::State::lz4_frame() {
+  if (lz4_frame_ == nullptr && LZ4F_isError(LZ4F_createDecompressionContext(&lz4_frame_, LZ4F_VERSION))) {
+    lz4_frame_ = nullptr;
   }
-  if (inflateInit(&stream_) != Z_OK) return nullptr;
-  stream_ready_ = true;
-  return &stream_;
+  return lz4_frame_;
+}
+
+BrotliDecoderState* CodecContext::State::new_brotli() {
+  return BrotliDecoderCreateInstance(nullptr, nullptr, nullptr);
 }
 
 CodecContext::CodecContext() : state_(std::make_unique<State>()) {}
@@ -25,8 +42,9 @@ CodecContext::CodecContext(CodecContext&&) noexcept = default;
 CodecContext& CodecContext::operator=(CodecContext&&) noexcept = default;
 
 ByteCount CodecContext::fixed_bytes() {
-  // libdeflate's tables are ~12 KiB; zlib documents 7 KiB of state and a window of 32 KiB.
-  return 64 * 1024;
+  // libdeflate's tables are ~12 KiB; zlib documents 7 KiB of state and a window of 32 KiB, twice; a zstd
+  // context for whole buffers is ~160 KiB.
+  return 320 * 1024;
 }
 
 }  // namespace penstock

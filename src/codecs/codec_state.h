@@ -1,8 +1,11 @@
 // What a CodecContext holds. Internal to src/codecs.
 #pragma once
 
+#include <brotli/decode.h>
 #include <libdeflate.h>
+#include <lz4frame.h>
 #include <zlib.h>
+#include <zstd.h>
 
 #include "codecs/codec.h"
 
@@ -15,13 +18,27 @@ struct CodecContext::State {
   State& operator=(const State&) = delete;
 
   // The stream for heads, rewound; made on first use. Null when there is no memory for it.
-  z_stream* rewound_stream();
+  z_stream* rewound_stream() { return rewound(&zlib_, 0); }
+  // The same for gzip members.
+  z_stream* rewound_gzip_stream() { return rewound(&gzip_, 16); }
+  // Made on first use; null when there is no memory for them. The brotli decoder is the caller's to destroy.
+  ZSTD_DCtx* zstd();
+  LZ4F_dctx* lz4_frame();
+  BrotliDecoderState* new_brotli();
 
   libdeflate_decompressor* decompressor = nullptr;  // null when there was no memory for it
 
  private:
-  z_stream stream_ = {};
-  bool stream_ready_ = false;
+  struct Stream {
+    z_stream stream = {};
+    bool ready = false;
+  };
+  // `format`: added to the window bits, as zlib wants it.
+  static z_stream* rewound(Stream* stream, int format);
+
+  Stream zlib_, gzip_;
+  ZSTD_DCtx* zstd_ = nullptr;
+  LZ4F_dctx* lz4_frame_ = nullptr;
 };
 
 }  // namespace penstock

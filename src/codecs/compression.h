@@ -3,8 +3,8 @@
 //
 // Decoding is a pure function into a buffer of the caller's whose size is the decoded size: fewer or more
 // bytes is an error with both numbers. Thread contract: pure functions; a CodecContext belongs to one thread
-// at a time. Memory: what a CodecContext::fixed_bytes() covers; nothing is allocated per call but on a
-// context's first use of a codec.
+// at a time. Memory: what CodecContext::fixed_bytes() covers, taken on a context's first use of a codec; but
+// brotli takes its window (as the writer chose, at most 16 MiB) for each page.
 #pragma once
 
 #include <cstddef>
@@ -43,7 +43,8 @@ DecodeResult decompress(Compression compression, std::span<const std::byte> stor
 
 // Decodes as much of the beginning of a page as `stored`, which may be cut short, gives and `out` holds: the
 // number of bytes written (all codecs are sequential, so they are the page's first bytes). 0 also for damaged
-// input: decompress() says what is wrong.
+// input, where decompress() says what is wrong, and for lz4_hadoop, whose framing a head does not tell.
+// Metadata path: snappy, zstd and brotli allocate here.
 std::size_t decompress_head(Compression compression, std::span<const std::byte> stored,
                             std::span<std::byte> out, CodecContext& context);
 

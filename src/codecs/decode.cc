@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "codecs/codec.h"
+#include "codecs/compression.h"
 #include "codecs/deflate.h"
 #include "codecs/filter_names.h"
 #include "codecs/fletcher32.h"
@@ -158,7 +159,11 @@ DecodeResult FilterPipeline::decode_head(std::span<const std::byte> stored, std:
 
 std::string DecodeResult::describe() const {
   const std::string_view known = internal::filter_name(filter);
-  const std::string who = filter == 0 ? "unfiltered chunk" : std::string(known);
+  const bool compression = filter >= kFirstCompressionId;
+  const std::string who = filter == 0 ? "unfiltered chunk"
+                          : compression
+                              ? compression_name(static_cast<Compression>(filter - kFirstCompressionId))
+                              : std::string(known);
   switch (kind) {
     case Kind::ok:
       return "ok";
@@ -166,8 +171,9 @@ std::string DecodeResult::describe() const {
       return fmt::format("{}: expected {} bytes, got {}", who, expected, found);
     case Kind::long_output:
       // A decompressor stops when the room is used up: how much would have come is not known.
-      return filter == static_cast<std::uint16_t>(FilterId::deflate) ||
-                     filter == static_cast<std::uint16_t>(FilterId::lzf)
+      return found == expected + 1 &&
+                     (compression || filter == static_cast<std::uint16_t>(FilterId::deflate) ||
+                      filter == static_cast<std::uint16_t>(FilterId::lzf))
                  ? fmt::format("{}: expected {} bytes, got more", who, expected)
                  : fmt::format("{}: expected {} bytes, got {}", who, expected, found);
     case Kind::bad_data:

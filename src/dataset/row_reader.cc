@@ -58,7 +58,7 @@ class Collector final : public RowSink {
 
  private:
   Status add_row(const CsrTile& tile, std::size_t r) {
-    const std::uint64_t begin = tile.offsets[r], n = tile.offsets[r + 1] - begin;
+    const std::uint64_t begin = tile.begins[r], n = tile.ends[r] - begin;
     ids_.resize(n);
     anndata::to_int64(tile.index_type, tile.indices + begin * numeric_size(tile.index_type), ids_);
     for (std::size_t i = 0; i < n; ++i) {
@@ -72,21 +72,44 @@ class Collector final : public RowSink {
     std::stable_sort(order_.begin(), order_.end(),
                      [&](std::size_t a, std::size_t b) { return ids_[a] < ids_[b]; });
 
-    const std::size_t item = numeric_size(tile.value_type);
-    const std::byte* values = tile.values + begin * item;
+    const NumericType type = source_.traits().value_type;
+    const std::size_t item = numeric_size(type);
+    const std::byte* values = tile.values + begin * numeric_size(tile.value_type);
+    if (tile.value_type != type) values = widen(tile.value_type, values, n, type);
     sums_.clear();
     const std::size_t row_start = out_.indices.size();
     for (const std::size_t i : order_) {
       if (out_.indices.size() > row_start && out_.indices.back() == ids_[i]) {
-        add_value(tile.value_type, values + i * item, sums_.data() + sums_.size() - item);
+        add_value(type, values + i * item, sums_.data() + sums_.size() - item);
         continue;
       }
       out_.indices.push_back(ids_[i]);
       sums_.insert(sums_.end(), values + i * item, values + (i + 1) * item);
     }
-    append_values(tile.value_type, out_.indices.size() - row_start);
+    append_values(type, out_.indices.size() - row_start);
     out_.indptr.push_back(static_cast<std::int64_t>(out_.indices.size()));
     return {};
+  }
+
+  // Small whole numbers of a source's narrow type, in the file's own.
+  const std::byte* widen(NumericType from, const std::byte* values, std::size_t n, NumericType to) {
+    numbers_.resize(n);
+    anndata::to_double(from, values, numbers_);
+    widened_.resize(n * numeric_size(to));
+    const auto store = [&]<class T>(T) {
+      for (std::size_t i = 0; i < n; ++i) {
+        const T value = static_cast<T>(numbers_[i]);
+        std::memcpy(widened_.data() + i * sizeof(T), &value, sizeof(T));
+      }
+    };
+    if (to == NumericType::f32) {
+      store(float{});
+    } else if (to == NumericType::f64) {
+      store(double{});
+    } else {
+      anndata::with_integer(to, [&]<class T>() { store(T{}); });
+    }
+    return widened_.data();
   }
 
   void append_values(NumericType type, std::size_t n) {
@@ -108,7 +131,7 @@ class Collector final : public RowSink {
   CsrMatrix& out_;
   std::vector<std::int64_t> ids_;
   std::vector<std::size_t> order_;
-  std::vector<std::byte> sums_;
+  std::vector<std::byte> sums_, widened_;
   std::vector<double> numbers_;
 };
 

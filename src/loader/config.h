@@ -36,7 +36,7 @@ struct EngineConfig {
   ByteCount source_scratch_bytes = 0, label_scratch_bytes = 0;
   std::uint32_t io_threads = 1;
   double rows_per_chunk = 0;                   // mean; 0: row-addressable storage
-  bool cheap_heads = false;                    // as in plan::SizingInput
+  double head_cost = 1;                        // as in plan::SizingInput
   std::shared_ptr<const MemoryBudget> budget;  // what the reservations below are of
 
   // Reserved before anything of it is mapped; held as long as the engine.

@@ -66,7 +66,6 @@ std::uint64_t ordered_entries(std::span<const internal::FilePart> parts, std::ui
   std::vector<Piece> pieces;
   for (const auto& part : parts) {
     const SourceTraits& t = part.source->traits();
-    const std::uint64_t item = numeric_size(t.value_type) + numeric_size(t.index_type);
     std::uint64_t rank_before = 0;
     // At most 65,536 pieces a file, however small the batches.
     const std::uint64_t step = std::max<std::uint64_t>({batch_size, 64, t.n_rows >> 16});
@@ -79,8 +78,8 @@ std::uint64_t ordered_entries(std::span<const internal::FilePart> parts, std::ui
         rank_before = rank;
       }
       if (selected == 0) continue;
-      const std::uint64_t bound = part.source->cost({&range, 1}).decoded / item;
-      pieces.push_back({selected, std::min(bound, t.lengths.longest_sum(selected))});
+      pieces.push_back(
+          {selected, std::min(part.source->most_entries(range), t.lengths.longest_sum(selected))});
     }
   }
   // A run of `rows` selected rows that begins in piece i ends at the latest in the piece that makes the
@@ -149,7 +148,7 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
   std::uint64_t all_rows = 0;
   ByteCount offsets_bytes = 0;
   double chunks = 0, chunk_rows = 0;
-  bool cheap_heads = true;
+  bool cheap_heads = true, rows_cross_chunks = false;
   for (const auto& part : c.parts) {
     const SourceTraits& t = part.source->traits();
     all_rows += t.n_rows;
@@ -159,6 +158,7 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
       chunks += static_cast<double>(t.n_chunks);
       chunk_rows += static_cast<double>(t.n_rows);
       cheap_heads = cheap_heads && t.cheap_heads;
+      rows_cross_chunks = rows_cross_chunks || t.rows_cross_chunks;
     }
   }
   c.longest_row = in.lengths.longest;
@@ -199,9 +199,9 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
   in.n_rows = data.n_obs();
   in.n_cols = c.n_cols;
   in.rows_per_chunk = chunks > 0 ? chunk_rows / chunks : 0;
-  in.cheap_heads = cheap_heads;
+  in.head_cost = plan::head_cost(cheap_heads, rows_cross_chunks);
   c.rows_per_chunk = in.rows_per_chunk;
-  c.cheap_heads = cheap_heads;
+  c.head_cost = in.head_cost;
   in.value_bytes_in_window = sample->value_bytes;
   const std::uint64_t most_entries =
       in.lengths.longest_sum(std::min(options.batch_size, std::max<std::uint64_t>(1, in.n_rows)));
@@ -212,7 +212,7 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
   c.batch = plan::batch_bytes(in, c.window.q_eff);
 
   // Blocks, and what reading them takes.
-  auto blocks = plan::BlockTable::build(c.parts, c.window.block_rows, *budget);
+  auto blocks = plan::BlockTable::build(c.parts, c.window.block_rows, options.block_rows != 0, *budget);
   if (!blocks.ok()) return does_not_fit(blocks.status());
   c.blocks = *std::move(blocks);
   c.options = options;

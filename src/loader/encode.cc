@@ -37,10 +37,22 @@ RowEncoder::RowEncoder(std::span<std::byte> buffer, std::uint64_t longest_row, C
   sort_ = p;
 }
 
+// Whole numbers of one or two bytes need no conversion: they are the class that their values would get in any
+// wider type that holds them.
+batch::ValueClass RowEncoder::compact_narrow(const std::byte* values, NumericType type, std::size_t n,
+                                             const std::byte** out) {
+  if (type == NumericType::u8) {
+    *out = values;
+    return batch::ValueClass::u8;
+  }
+  const bool fits = batch::compact_values(values, type, n, packed_) == batch::ValueClass::u8;
+  return fits ? batch::ValueClass::u8 : batch::ValueClass::u16;
+}
+
 template <class Id>
 Status RowEncoder::encode_as(const CsrTile& tile, std::size_t i, const std::string& label, EncodedRow* out) {
-  const std::uint64_t first = tile.offsets[i];
-  std::size_t n = tile.offsets[i + 1] - first;
+  const std::uint64_t first = tile.begins[i];
+  std::size_t n = tile.ends[i] - first;
   PENSTOCK_CHECK(n <= longest_);
   Id* ids = reinterpret_cast<Id*>(ids_);
   const auto narrowed = batch::narrow_ids(tile.indices + first * numeric_size(tile.index_type),
@@ -51,19 +63,31 @@ Status RowEncoder::encode_as(const CsrTile& tile, std::size_t i, const std::stri
                                        n_cols_));
   }
   const std::byte* values = tile.values + first * numeric_size(tile.value_type);
+  NumericType type = tile.value_type;
+  const bool narrow = type == NumericType::u8 || type == NumericType::u16;
   if (!narrowed.ascending) [[unlikely]] {
-    std::memcpy(raw_, values, n * numeric_size(tile.value_type));
-    n = batch::sort_row(ids, raw_, tile.value_type, n, sort_);
+    if (narrow) {
+      // Sums of equal columns may need more room than a source's narrow type has.
+      batch::convert_values(values, type, n, raw_, NumericType::i32);
+      type = NumericType::i32;
+    } else {
+      std::memcpy(raw_, values, n * numeric_size(type));
+    }
+    n = batch::sort_row(ids, raw_, type, n, sort_);
     values = raw_;
     ++counts_.rows_sorted;
   }
-  if (tile.value_type != output_) {
-    counts_.rounded += batch::convert_values(values, tile.value_type, n, converted_, output_);
-    values = converted_;
-  }
-  out->cls = batch::compact_values(values, output_, n, packed_);
-  out->ids = ids_;
   out->values = packed_;
+  if (narrowed.ascending && narrow && numeric_size(output_) > numeric_size(type)) {
+    out->cls = compact_narrow(values, type, n, &out->values);
+  } else {
+    if (type != output_) {
+      counts_.rounded += batch::convert_values(values, type, n, converted_, output_);
+      values = converted_;
+    }
+    out->cls = batch::compact_values(values, output_, n, packed_);
+  }
+  out->ids = ids_;
   out->n = static_cast<std::uint32_t>(n);
   out->value_bytes = n * batch::value_class_bytes(out->cls, output_);
   return {};

@@ -22,7 +22,7 @@ struct EncodeCounts {
   std::uint64_t rows_sorted = 0;  // rows whose ids were not strictly ascending
 };
 
-// Views into the encoder's buffer, valid until its next encode().
+// Views into the encoder's buffer or the tile, valid until its next encode() and as long as the tile.
 struct EncodedRow {
   const std::byte* ids = nullptr;  // u16 or u32 (RowEncoder::id_bytes)
   const std::byte* values = nullptr;
@@ -45,6 +45,8 @@ class RowEncoder {
   EncodeCounts& counts() { return counts_; }
 
  private:
+  batch::ValueClass compact_narrow(const std::byte* values, NumericType type, std::size_t n,
+                                   const std::byte** out);
   template <class Id>
   Status encode_as(const CsrTile& tile, std::size_t i, const std::string& label, EncodedRow* out);
 

@@ -272,7 +272,7 @@ void Engine::read_block(BlockTask& task, std::span<std::byte> into, Lock& lock) 
 void Engine::decode(BlockTask& task, const std::byte* bytes, WorkerState& worker, std::uint32_t pledged,
                     Lock& lock) {
   const auto from = Clock::now();
-  std::uint64_t heads_too_short = 0;
+  std::uint64_t heads_too_short = 0, entries_unknown = 0;
   AssembleCounts again;
   const std::uint32_t file = task.block.file;
   const internal::FilePart& part = config_.parts[file];
@@ -296,6 +296,7 @@ void Engine::decode(BlockTask& task, const std::byte* bytes, WorkerState& worker
   if (status.ok()) {
     Scratch scratch{worker.source_scratch, &worker.codec};
     status = part.source->decode(task.wanted, fetched, scratch, scatter);
+    entries_unknown = scratch.entries_dropped;
     if (scratch.head_too_short) {
       ++heads_too_short;
       status = decode_rest(*part.source, task.wanted, scatter, worker, &again);
@@ -317,6 +318,7 @@ void Engine::decode(BlockTask& task, const std::byte* bytes, WorkerState& worker
   --busy_;
   counters_.decode_seconds += took;
   counters_.heads_too_short += heads_too_short;
+  counters_.entries_unknown += entries_unknown;
   counters_.bytes_reread += again.bytes_reread;
   counters_.rereads += again.rereads;
   counters_.scatter_seconds += scatter.seconds();

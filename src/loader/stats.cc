@@ -46,6 +46,7 @@ std::string LoaderStats::to_json() const {
   j["bytes_read_all"] = bytes_read_all;
   j["bytes_decoded"] = bytes_decoded;
   j["rows_deferred"] = rows_deferred;
+  j["entries_unknown"] = entries_unknown;
   j["heads_too_short"] = heads_too_short;
   j["values_rounded"] = values_rounded;
   j["rows_sorted"] = rows_sorted;
@@ -150,6 +151,8 @@ std::string LoaderStats::to_prometheus(const std::map<std::string, std::string>&
   t.one("reread_bytes_total", kCounter,
         "Bytes read again: for cells that found no page, for heads of chunks that were too short.",
         bytes_reread);
+  t.one("entries_unknown_total", kCounter, "Entries left out: their gene is not in the gene table.",
+        entries_unknown);
   t.one("heads_too_short_total", kCounter, "Blocks whose last chunks were read twice.", heads_too_short);
   t.one("rows_deferred_total", kCounter, "Cells that found no page and were read again.", rows_deferred);
   t.one("values_rounded_total", kCounter, "Values that the output type could not hold exactly.",

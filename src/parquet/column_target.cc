@@ -45,9 +45,11 @@ decltype(auto) visit(NumericType type, F&& f) {
 DecodeError gather_stored(PageValues& values, std::size_t size, const std::byte* table, std::byte* out,
                           std::uint64_t n) {
   if (size == 4) {
-    return values.gather(reinterpret_cast<const std::uint32_t*>(table), reinterpret_cast<std::uint32_t*>(out), n);
+    return values.gather(reinterpret_cast<const std::uint32_t*>(table), reinterpret_cast<std::uint32_t*>(out),
+                         n);
   }
-  return values.gather(reinterpret_cast<const std::uint64_t*>(table), reinterpret_cast<std::uint64_t*>(out), n);
+  return values.gather(reinterpret_cast<const std::uint64_t*>(table), reinterpret_cast<std::uint64_t*>(out),
+                       n);
 }
 
 // The entries of a dictionary page into `out`, as stored.
@@ -55,16 +57,18 @@ Status read_dictionary(const PageContext& context, const Page& page, PhysicalTyp
                        std::uint64_t capacity, std::byte* out) {
   if (page.n_values > capacity) {
     return context.label.corrupt(
-        page.offset, fmt::format("a dictionary of {} entries, at most {} were expected from what was read at open",
-                                 page.n_values, capacity));
+        page.offset,
+        fmt::format("a dictionary of {} entries, at most {} were expected from what was read at open",
+                    page.n_values, capacity));
   }
   // Old writers call it PLAIN_DICTIONARY; what it holds is PLAIN.
   if (page.encoding != Encoding::plain && page.encoding != Encoding::plain_dictionary) {
     return context.label.unsupported(page.offset, "a dictionary in " + encoding_name(page.encoding));
   }
   if (page.values.size() < page.n_values * size) {
-    return context.label.corrupt(page.offset, fmt::format("a dictionary of {} entries of {} bytes in {} bytes",
-                                                          page.n_values, size, page.values.size()));
+    return context.label.corrupt(
+        page.offset, fmt::format("a dictionary of {} entries of {} bytes in {} bytes", page.n_values, size,
+                                 page.values.size()));
   }
   NumberReader reader;
   DecodeError error = NumberReader::open(Encoding::plain, physical, 0, page.values, page.n_values, &reader);
@@ -91,8 +95,9 @@ Result<NumericType> matrix_type(const Column& column, const std::string& where) 
     default:
       break;
   }
-  return Status::unsupported(fmt::format("{}: a matrix of {}{}", where, physical_name(column.type),
-                                         column.logical_text.empty() ? "" : " (" + column.logical_text + ")"));
+  return Status::unsupported(
+      fmt::format("{}: a matrix of {}{}", where, physical_name(column.type),
+                  column.logical_text.empty() ? "" : " (" + column.logical_text + ")"));
 }
 
 ByteCount IdTarget::scratch(ColIndex n_cols, std::uint64_t entries) {
@@ -131,8 +136,9 @@ Status IdTarget::dictionary(const PageContext& context, const Page& page) {
   const std::size_t size = numeric_size(stored_);
   if (page.n_values > capacity_) {
     return context.label.corrupt(
-        page.offset, fmt::format("a dictionary of {} entries, at most {} were expected from what was read at open",
-                                 page.n_values, capacity_));
+        page.offset,
+        fmt::format("a dictionary of {} entries, at most {} were expected from what was read at open",
+                    page.n_values, capacity_));
   }
   for (std::uint64_t first = 0; first < page.n_values; first += kPiece) {
     const std::uint64_t n = std::min(kPiece, page.n_values - first);
@@ -158,10 +164,11 @@ void IdTarget::no_dictionary() {
 DecodeError IdTarget::read(PageValues& values, std::uint64_t n, std::byte* out) {
   if (values.coded()) {
     if (item() == 2) {
-      return values.gather(reinterpret_cast<const std::uint16_t*>(table_), reinterpret_cast<std::uint16_t*>(out),
-                           n);
+      return values.gather(reinterpret_cast<const std::uint16_t*>(table_),
+                           reinterpret_cast<std::uint16_t*>(out), n);
     }
-    return values.gather(reinterpret_cast<const std::uint32_t*>(table_), reinterpret_cast<std::uint32_t*>(out), n);
+    return values.gather(reinterpret_cast<const std::uint32_t*>(table_),
+                         reinterpret_cast<std::uint32_t*>(out), n);
   }
   for (std::uint64_t first = 0; first < n; first += kPiece) {
     const std::uint64_t part = std::min(kPiece, n - first);
@@ -248,11 +255,12 @@ void ValueTarget::no_dictionary() {
 DecodeError ValueTarget::read(PageValues& values, std::uint64_t n, std::byte* out) {
   if (!values.coded()) return values.read(out, n);
   if (type_ == NumericType::u8) {
-    return values.gather(reinterpret_cast<const std::uint8_t*>(narrow_), reinterpret_cast<std::uint8_t*>(out), n);
+    return values.gather(reinterpret_cast<const std::uint8_t*>(narrow_), reinterpret_cast<std::uint8_t*>(out),
+                         n);
   }
   if (type_ == NumericType::u16) {
-    return values.gather(reinterpret_cast<const std::uint16_t*>(narrow_), reinterpret_cast<std::uint16_t*>(out),
-                         n);
+    return values.gather(reinterpret_cast<const std::uint16_t*>(narrow_),
+                         reinterpret_cast<std::uint16_t*>(out), n);
   }
   return gather_stored(values, numeric_size(stored_), as_stored_, out, n);
 }

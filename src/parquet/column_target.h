@@ -1,5 +1,6 @@
-// What the values of a matrix column become on their way out of a page: ids (columns of the matrix) or values in
-// the narrowest type that holds them. A dictionary is translated once, so that most values cost one look-up.
+// What the values of a matrix column become on their way out of a page: ids (columns of the matrix) or values
+// in the narrowest type that holds them. A dictionary is translated once, so that most values cost one
+// look-up.
 //
 // Thread contract: externally synchronised. Memory: tables in the memory they are given; no allocation.
 #pragma once
@@ -44,7 +45,9 @@ inline constexpr std::uint64_t kPiece = 2048;  // values
 class IdTarget final : public ColumnTarget {
  public:
   static std::size_t id_size(ColIndex n_cols) { return n_cols < 0xffff ? 2 : 4; }
-  static NumericType id_type(ColIndex n_cols) { return n_cols < 0xffff ? NumericType::u16 : NumericType::u32; }
+  static NumericType id_type(ColIndex n_cols) {
+    return n_cols < 0xffff ? NumericType::u16 : NumericType::u32;
+  }
   // Scratch for dictionaries of at most `entries`.
   static ByteCount scratch(ColIndex n_cols, std::uint64_t entries);
 

@@ -1,4 +1,5 @@
-// Decoding of triplets: a window of column numbers and one of values move over the pages; where rows end is known.
+// Decoding of triplets: a window of column numbers and one of values move over the pages; where rows end is
+// known.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -95,15 +96,15 @@ class CooSource::Decoder {
   struct Side {
     const MatrixColumn& column;
     ElementWindow window;
-    std::size_t group = 0;     // of the pages that are open
-    ByteOffset open_end = 0;   // of those pages; 0: none yet
+    std::size_t group = 0;    // of the pages that are open
+    ByteOffset open_end = 0;  // of those pages; 0: none yet
   };
 
   ElementWindow window(const MatrixColumn& column, ColumnTarget* target, const Layout::Part& part,
                        CodecContext* codec) const {
-    return ElementWindow(column.column, column.context(s_.columns_.file->label(), 0), column.column.type, target,
-                         {{base_ + part.page, part.page_bytes}, {base_ + part.elements, part.element_bytes}, {}},
-                         codec);
+    return ElementWindow(
+        column.column, column.context(s_.columns_.file->label(), 0), column.column.type, target,
+        {{base_ + part.page, part.page_bytes}, {base_ + part.elements, part.element_bytes}, {}}, codec);
   }
 
   // Puts position 0 at element origin_.
@@ -175,8 +176,8 @@ Status CooSource::decode(std::span<const RowRange> wanted, const Fetched& fetche
                          RowSink& sink) const {
   if (wanted.empty()) return {};
   if (scratch.bytes.size() < layout().end || scratch.codec == nullptr) {
-    return Status::internal(fmt::format("{}: a scratch of {} bytes, {} are needed", label(), scratch.bytes.size(),
-                                        layout().end));
+    return Status::internal(
+        fmt::format("{}: a scratch of {} bytes, {} are needed", label(), scratch.bytes.size(), layout().end));
   }
   scratch.head_too_short = false;
   Decoder decoder(*this, scratch, fetched, sink);

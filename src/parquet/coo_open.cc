@@ -42,7 +42,8 @@ class RowNumbers {
       const auto walked =
           walker_.walk(metadata_, g, column_.number, &limits, [&](const WalkedPage& page) -> Status {
             PENSTOCK_RETURN_IF_ERROR(load(context, page));
-            return page.header.type == PageType::dictionary ? take_dictionary(context) : take_values(context, f);
+            return page.header.type == PageType::dictionary ? take_dictionary(context)
+                                                            : take_values(context, f);
           });
       if (!walked.ok()) return walked.status();
     }
@@ -74,8 +75,9 @@ class RowNumbers {
   Status take_dictionary(const PageContext& context) {
     const std::size_t size = numeric_size(column_.stored);
     if (page_.values.size() < page_.n_values * size) {
-      return context.label.corrupt(page_.offset, fmt::format("a dictionary of {} entries of {} bytes in {} bytes",
-                                                             page_.n_values, size, page_.values.size()));
+      return context.label.corrupt(
+          page_.offset, fmt::format("a dictionary of {} entries of {} bytes in {} bytes", page_.n_values,
+                                    size, page_.values.size()));
     }
     dictionary_.resize(page_.n_values);
     for (std::uint64_t i = 0; i < page_.n_values; ++i) {
@@ -88,7 +90,8 @@ class RowNumbers {
   Status take_values(const PageContext& context, F&& f) {
     bool all = true;
     DecodeError error = DecodeError::ok;
-    if (column_.column.max_def > 0) error = all_at(page_.def_levels, column_.column.max_def, page_.n_values, &all);
+    if (column_.column.max_def > 0)
+      error = all_at(page_.def_levels, column_.column.max_def, page_.n_values, &all);
     if (error != DecodeError::ok) return fail(context, error);
     if (!all) return context.label.unsupported(page_.offset, "missing values: a matrix has none");
     PageValues values;
@@ -138,8 +141,8 @@ class CooSource::Opener {
                               open_matrix_column(metadata_, c.row, Column::Shape::flat, true));
     PENSTOCK_ASSIGN_OR_RETURN(out_.col_, open_matrix_column(metadata_, c.col, Column::Shape::flat, true));
     PENSTOCK_ASSIGN_OR_RETURN(out_.data_, open_matrix_column(metadata_, c.data, Column::Shape::flat, false));
-    PENSTOCK_ASSIGN_OR_RETURN(
-        out_.held_, reserve_for(c.label, budget_, MemoryTag::index, RowEnds::bytes(c.n_rows)));
+    PENSTOCK_ASSIGN_OR_RETURN(out_.held_,
+                              reserve_for(c.label, budget_, MemoryTag::index, RowEnds::bytes(c.n_rows)));
     out_.ends_.reserve(c.n_rows);
     PENSTOCK_RETURN_IF_ERROR(sorted_by_statistics());
     PENSTOCK_RETURN_IF_ERROR(row_ends(row));
@@ -154,7 +157,8 @@ class CooSource::Opener {
  private:
   Status unsorted(const std::string& where) const {
     return Status::unsupported(fmt::format(
-        "{}: the triplets are not sorted by row ({}), so a row's elements lie anywhere. Sort the file once, for "
+        "{}: the triplets are not sorted by row ({}), so a row's elements lie anywhere. Sort the file once, "
+        "for "
         "example with duckdb: COPY (SELECT * FROM 'X.parquet' ORDER BY row, col) TO 'sorted.parquet' (FORMAT "
         "parquet), and keep its key-value metadata",
         out_.columns_.label, where));
@@ -172,7 +176,8 @@ class CooSource::Opener {
                             reinterpret_cast<const std::byte*>(bytes.data()), 0);
       };
       if (g > 0 && value(*s.min) < before) {
-        return unsorted(fmt::format("row group {} begins with row {} after row {}", g, value(*s.min), before));
+        return unsorted(
+            fmt::format("row group {} begins with row {} after row {}", g, value(*s.min), before));
       }
       before = value(*s.max);
     }
@@ -184,21 +189,25 @@ class CooSource::Opener {
     std::uint64_t element = 0, current = 0;
     bool fits = true;
     RowNumbers numbers(*out_.columns_.file, metadata_, row, budget_);
-    PENSTOCK_RETURN_IF_ERROR(numbers.run([&](const std::int64_t* rows, std::uint64_t n, ByteOffset page) -> Status {
-      for (std::uint64_t i = 0; i < n; ++i, ++element) {
-        const auto number = static_cast<std::uint64_t>(rows[i]);
-        if (number == current) continue;
-        if (number >= n_rows) {
-          return Status::corrupt(fmt::format("{}: element {} (page at byte {}): row {} of a matrix of {} rows",
-                                             out_.columns_.label, element, page, rows[i], n_rows));
-        }
-        if (number < current) return unsorted(fmt::format("element {} is of row {} after row {}", element, number, current));
-        for (; current < number; ++current) fits &= out_.ends_.add(element);
-      }
-      return {};
-    }));
+    PENSTOCK_RETURN_IF_ERROR(
+        numbers.run([&](const std::int64_t* rows, std::uint64_t n, ByteOffset page) -> Status {
+          for (std::uint64_t i = 0; i < n; ++i, ++element) {
+            const auto number = static_cast<std::uint64_t>(rows[i]);
+            if (number == current) continue;
+            if (number >= n_rows) {
+              return Status::corrupt(
+                  fmt::format("{}: element {} (page at byte {}): row {} of a matrix of {} rows",
+                              out_.columns_.label, element, page, rows[i], n_rows));
+            }
+            if (number < current)
+              return unsorted(fmt::format("element {} is of row {} after row {}", element, number, current));
+            for (; current < number; ++current) fits &= out_.ends_.add(element);
+          }
+          return {};
+        }));
     if (n_rows == 0 && element > 0) {
-      return Status::corrupt(fmt::format("{}: {} elements of a matrix without rows", out_.columns_.label, element));
+      return Status::corrupt(
+          fmt::format("{}: {} elements of a matrix without rows", out_.columns_.label, element));
     }
     for (; current < n_rows; ++current) fits &= out_.ends_.add(element);
     if (!fits) {
@@ -220,7 +229,8 @@ class CooSource::Opener {
       column.pages.add_group(chunk.offset);
       std::uint64_t element = 0;
       PENSTOCK_ASSIGN_OR_RETURN(
-          const ByteOffset end, walker_.walk(metadata_, g, column.number, &column.limits, [&](const WalkedPage& page) -> Status {
+          const ByteOffset end,
+          walker_.walk(metadata_, g, column.number, &column.limits, [&](const WalkedPage& page) -> Status {
             if (page.header.type == PageType::dictionary) return {};
             column.pages.add_page({page.offset, static_cast<std::uint32_t>(element), true});
             element += page.header.n_values;
@@ -235,8 +245,9 @@ class CooSource::Opener {
 
   Status charge() {
     return resize_for(out_.columns_.label, budget_, out_.held_, MemoryTag::index,
-                      RowEnds::bytes(out_.columns_.n_rows) + out_.col_.pages.bytes() + out_.data_.pages.bytes() +
-                          out_.first_.capacity() * sizeof(std::uint64_t) + sizeof(CooSource));
+                      RowEnds::bytes(out_.columns_.n_rows) + out_.col_.pages.bytes() +
+                          out_.data_.pages.bytes() + out_.first_.capacity() * sizeof(std::uint64_t) +
+                          sizeof(CooSource));
   }
 
   void finish() {
@@ -245,8 +256,8 @@ class CooSource::Opener {
     t.n_cols = out_.columns_.n_cols;
     t.value_type = out_.data_.stored;
     t.index_type = IdTarget::id_type(t.n_cols);
-    t.layout = fmt::format("triplets sorted by row: {} and {}, {}", out_.col_.describe(), out_.data_.describe(),
-                           compression_name(out_.data_.codec));
+    t.layout = fmt::format("triplets sorted by row: {} and {}, {}", out_.col_.describe(),
+                           out_.data_.describe(), compression_name(out_.data_.codec));
     for (const RowGroup& group : metadata_.row_groups) {
       t.stored_bytes += group.columns[out_.col_.number].bytes + group.columns[out_.data_.number].bytes;
     }
@@ -262,8 +273,8 @@ class CooSource::Opener {
 Result<std::shared_ptr<const CooSource>> CooSource::open(const FileMetadata& metadata, CooColumns columns,
                                                          MemoryBudget& index_budget) {
   if (columns.n_rows >= 0xffffffffu || columns.n_cols >= 0xffffffffu) {
-    return Status::unsupported(fmt::format("{}: a matrix of {} x {}; fewer than 2^32 - 1 are read", columns.label,
-                                           columns.n_rows, columns.n_cols));
+    return Status::unsupported(fmt::format("{}: a matrix of {} x {}; fewer than 2^32 - 1 are read",
+                                           columns.label, columns.n_rows, columns.n_cols));
   }
   std::shared_ptr<CooSource> source(new CooSource);
   source->columns_ = std::move(columns);

@@ -8,7 +8,8 @@ namespace penstock::parquet {
 
 // The row group of an element; of empty groups none.
 std::size_t CooSource::group_of(std::uint64_t element) const {
-  return static_cast<std::size_t>(std::upper_bound(first_.begin(), first_.end(), element) - first_.begin()) - 1;
+  return static_cast<std::size_t>(std::upper_bound(first_.begin(), first_.end(), element) - first_.begin()) -
+         1;
 }
 
 RowIndex CooSource::cut(RowIndex first, RowIndex target) const {
@@ -19,8 +20,7 @@ RowIndex CooSource::cut(RowIndex first, RowIndex target) const {
   const std::uint64_t element = ends_.begin(at);
   if (element >= first_.back()) return at;
   const std::size_t g = group_of(element);
-  const std::uint64_t near =
-      first_[g] + data_.pages.nearest(g, element - first_[g], elements_of(g));
+  const std::uint64_t near = first_[g] + data_.pages.nearest(g, element - first_[g], elements_of(g));
   const RowIndex row = near >= first_.back() ? n : ends_.row_of(near);
   // Empty rows, and a row longer than a page: where it was asked for.
   return row > first ? row : at;
@@ -30,12 +30,14 @@ std::uint64_t CooSource::most_entries(RowRange rows) const {
   return rows.size() == 0 ? 0 : ends_.end(rows.last - 1) - ends_.begin(rows.first);
 }
 
-PageSpan CooSource::span_of(const MatrixColumn& side, std::size_t group, std::uint64_t first, std::uint64_t last) const {
+PageSpan CooSource::span_of(const MatrixColumn& side, std::size_t group, std::uint64_t first,
+                            std::uint64_t last) const {
   const std::uint64_t begin = first_[group], n = elements_of(group);
   return side.pages.span(group, first > begin ? first - begin : 0, std::min(last - begin, n), n);
 }
 
-void CooSource::add_requests(const MatrixColumn& side, std::span<const RowRange> wanted, RequestList& list) const {
+void CooSource::add_requests(const MatrixColumn& side, std::span<const RowRange> wanted,
+                             RequestList& list) const {
   for (const RowRange& range : wanted) {
     const std::uint64_t last = ends_.end(range.last - 1);
     for (std::uint64_t at = ends_.begin(range.first); at < last;) {

@@ -1,9 +1,9 @@
-// Rows stored as triplets: three flat columns of row numbers, column numbers and values, sorted by row (pqdata's
-// sparse matrices, written from CSR).
+// Rows stored as triplets: three flat columns of row numbers, column numbers and values, sorted by row
+// (pqdata's sparse matrices, written from CSR).
 //
-// Open reads the column of row numbers once, page by page, and keeps where each row ends (4 bytes a row); it is not
-// read again. Triplets that are not sorted by row are `unsupported`, with advice. A block costs the pages of the two
-// other columns that hold its elements, and the dictionaries of their row groups.
+// Open reads the column of row numbers once, page by page, and keeps where each row ends (4 bytes a row); it
+// is not read again. Triplets that are not sorted by row are `unsupported`, with advice. A block costs the
+// pages of the two other columns that hold its elements, and the dictionaries of their row groups.
 //
 // Thread contract: immutable. Ownership: keeps the file open.
 #pragma once
@@ -57,7 +57,8 @@ class CooSource final : public RowSource, public std::enable_shared_from_this<Co
   std::size_t group_of(std::uint64_t element) const;
   std::uint64_t elements_of(std::size_t group) const { return first_[group + 1] - first_[group]; }
   // The pages of the part of elements [first, last) that lies in a row group.
-  PageSpan span_of(const MatrixColumn& side, std::size_t group, std::uint64_t first, std::uint64_t last) const;
+  PageSpan span_of(const MatrixColumn& side, std::size_t group, std::uint64_t first,
+                   std::uint64_t last) const;
   void add_requests(const MatrixColumn& side, std::span<const RowRange> wanted, RequestList& list) const;
 
   CooColumns columns_;

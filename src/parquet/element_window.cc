@@ -78,9 +78,9 @@ Status ElementWindow::use_page(const Page& page) {
   std::uint64_t stored = page.n_values;
   if (column_.max_rep > 0) {
     ListPage list;
-    const DecodeError error = list_starts(page.rep_levels, page.def_levels, column_.max_def, column_.element_def,
-                                          column_.list_def, page.n_values,
-                                          memory_.row_starts.subspan(n_starts_), &list);
+    const DecodeError error =
+        list_starts(page.rep_levels, page.def_levels, column_.max_def, column_.element_def, column_.list_def,
+                    page.n_values, memory_.row_starts.subspan(n_starts_), &list);
     if (error != DecodeError::ok) return fail(error);
     if (list.null_elements > 0) {
       return pages_.context().label.unsupported(
@@ -115,7 +115,8 @@ Status ElementWindow::skip(std::uint64_t n) {
 
 void ElementWindow::drop_rows(std::uint64_t rows) {
   n_starts_ -= rows;
-  std::memmove(memory_.row_starts.data(), memory_.row_starts.data() + rows, n_starts_ * sizeof(std::uint32_t));
+  std::memmove(memory_.row_starts.data(), memory_.row_starts.data() + rows,
+               n_starts_ * sizeof(std::uint32_t));
 }
 
 Status ElementWindow::seek(std::uint64_t row) {
@@ -150,7 +151,8 @@ Status ElementWindow::seek(std::uint64_t row) {
   for (std::uint64_t i = 0; i < n_starts_; ++i) memory_.row_starts[i] -= static_cast<std::uint32_t>(begin);
   if (begin > base_) {
     const std::size_t item = target_->item();
-    std::memmove(memory_.elements.data(), memory_.elements.data() + (begin - base_) * item, (end_ - begin) * item);
+    std::memmove(memory_.elements.data(), memory_.elements.data() + (begin - base_) * item,
+                 (end_ - begin) * item);
     base_ = begin;
   }
   base_ -= begin;
@@ -177,8 +179,8 @@ Status ElementWindow::more(std::uint64_t keep, bool* widen) {
     base_ = keep;
     if (end_ - base_ + slice > capacity) {
       return pages_.context().label.corrupt(
-          page_offset_, fmt::format("a row of more than {} entries, longer than the matrix is wide",
-                                    capacity - kSlice));
+          page_offset_,
+          fmt::format("a row of more than {} entries, longer than the matrix is wide", capacity - kSlice));
     }
   }
   const DecodeError error = target_->read(values_, slice, memory_.elements.data() + (end_ - base_) * item);

@@ -1,8 +1,8 @@
-// The elements of one matrix column that were decoded and not yet handed out, and how to get more: pages are opened
-// as they are needed, values are translated into a buffer that slides along.
+// The elements of one matrix column that were decoded and not yet handed out, and how to get more: pages are
+// opened as they are needed, values are translated into a buffer that slides along.
 //
-// Positions count elements from where seek() put the cursor. Thread contract: externally synchronised. Memory: all
-// of it the caller's; no allocation.
+// Positions count elements from where seek() put the cursor. Thread contract: externally synchronised.
+// Memory: all of it the caller's; no allocation.
 #pragma once
 
 #include <cstddef>
@@ -33,20 +33,23 @@ class ElementWindow {
   ElementWindow(const Column& column, const PageContext& context, PhysicalType physical, ColumnTarget* target,
                 const Memory& memory, CodecContext* codec);
 
-  // Reads from these pages of a row group; its dictionary is translated, unless it is that of the pages before.
-  // Positions start anew: seek() follows.
+  // Reads from these pages of a row group; its dictionary is translated, unless it is that of the pages
+  // before. Positions start anew: seek() follows.
   Status open(const PageSpan& span, const File* file, const Fetched& fetched, bool same_dictionary);
   // The row group that the pages to come are of, for messages.
   void set_row_group(std::size_t number) { pages_.set_row_group(number); }
   // Flat columns: goes on with the pages of the next row group; positions go on, too.
   Status follow(const PageSpan& span, const File* file, const Fetched& fetched);
-  // Puts position 0 at row `row` (list) or element `row` (flat) of the row group, at or behind where reading is.
+  // Puts position 0 at row `row` (list) or element `row` (flat) of the row group, at or behind where reading
+  // is.
   Status seek(std::uint64_t row);
 
   // One past the last decoded position.
   std::uint64_t end() const { return end_; }
   // Where position p < end() lies; p was not dropped.
-  const std::byte* at(std::uint64_t p) const { return memory_.elements.data() + (p - base_) * target_->item(); }
+  const std::byte* at(std::uint64_t p) const {
+    return memory_.elements.data() + (p - base_) * target_->item();
+  }
   std::byte* at(std::uint64_t p) { return memory_.elements.data() + (p - base_) * target_->item(); }
 
   // --- list columns: rows from the one that seek() went to ---
@@ -59,9 +62,9 @@ class ElementWindow {
   // Forgets the first `rows` known rows.
   void drop_rows(std::uint64_t rows);
 
-  // Decodes more: the next values of the page, or the next page. What lies before position `keep` is dropped to
-  // make room. *widen: the page's values do not fit the target's narrow type (nothing was decoded). `corrupt` when
-  // the window cannot hold what is kept: a row longer than any may be.
+  // Decodes more: the next values of the page, or the next page. What lies before position `keep` is dropped
+  // to make room. *widen: the page's values do not fit the target's narrow type (nothing was decoded).
+  // `corrupt` when the window cannot hold what is kept: a row longer than any may be.
   Status more(std::uint64_t keep, bool* widen);
 
  private:
@@ -76,9 +79,9 @@ class ElementWindow {
   ColumnTarget* const target_;
   const Memory memory_;
   PageStream pages_;
-  PageValues values_;          // of the open page
+  PageValues values_;  // of the open page
   ByteOffset page_offset_ = 0;
-  std::uint64_t next_row_ = 0;    // list: the first row that begins in the next page; flat: its first element
+  std::uint64_t next_row_ = 0;  // list: the first row that begins in the next page; flat: its first element
   bool exhausted_ = false;
   std::uint64_t base_ = 0;        // position of the window's first element
   std::uint64_t end_ = 0;         // position behind the last decoded one

@@ -30,8 +30,8 @@ Result<std::shared_ptr<const GeneMap>> GeneMap::create(std::span<const std::int6
   const auto [low, high] = std::minmax_element(tokens.begin(), tokens.end());
   const std::uint64_t span = static_cast<std::uint64_t>(*high) - static_cast<std::uint64_t>(*low);
   if (span / kSparse < tokens.size()) {
-    PENSTOCK_ASSIGN_OR_RETURN(map->held_, reserve_for("gene table", budget, MemoryTag::index,
-                                                      (span + 1) * sizeof(std::uint32_t)));
+    PENSTOCK_ASSIGN_OR_RETURN(
+        map->held_, reserve_for("gene table", budget, MemoryTag::index, (span + 1) * sizeof(std::uint32_t)));
     map->first_ = *low;
     map->dense_.assign(span + 1, kUnknown);
     for (std::size_t i = 0; i < tokens.size(); ++i) {
@@ -44,7 +44,8 @@ Result<std::shared_ptr<const GeneMap>> GeneMap::create(std::span<const std::int6
   PENSTOCK_ASSIGN_OR_RETURN(map->held_, reserve_for("gene table", budget, MemoryTag::index,
                                                     tokens.size() * sizeof(map->sorted_[0])));
   map->sorted_.reserve(tokens.size());
-  for (std::size_t i = 0; i < tokens.size(); ++i) map->sorted_.emplace_back(tokens[i], static_cast<std::uint32_t>(i));
+  for (std::size_t i = 0; i < tokens.size(); ++i)
+    map->sorted_.emplace_back(tokens[i], static_cast<std::uint32_t>(i));
   std::sort(map->sorted_.begin(), map->sorted_.end());
   for (std::size_t i = 1; i < map->sorted_.size(); ++i) {
     if (map->sorted_[i].first == map->sorted_[i - 1].first) return twice(map->sorted_[i].first);

@@ -1,6 +1,7 @@
 // From the integers that a file names genes by to columns of the matrix.
 //
-// Thread contract: immutable. Memory: 4 bytes a token of a dense range, else 16 a gene, reserved under `index`.
+// Thread contract: immutable. Memory: 4 bytes a token of a dense range, else 16 a gene, reserved under
+// `index`.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +30,8 @@ class GeneMap {
   // True when other integers than those of columns are data errors, not genes that the table leaves out.
   bool is_identity() const { return identity_; }
   std::uint32_t column(std::int64_t token) const {
-    if (identity_) return static_cast<std::uint64_t>(token) < n_cols_ ? static_cast<std::uint32_t>(token) : kUnknown;
+    if (identity_)
+      return static_cast<std::uint64_t>(token) < n_cols_ ? static_cast<std::uint32_t>(token) : kUnknown;
     if (!dense_.empty()) {
       const auto at = static_cast<std::uint64_t>(token) - static_cast<std::uint64_t>(first_);
       return at < dense_.size() ? dense_[at] : kUnknown;

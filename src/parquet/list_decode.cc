@@ -1,5 +1,5 @@
-// Decoding of list columns: two windows of elements, one of ids and one of values, move over the pages, and rows
-// that both hold are handed out as tiles.
+// Decoding of list columns: two windows of elements, one of ids and one of values, move over the pages, and
+// rows that both hold are handed out as tiles.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -60,8 +60,8 @@ ByteCount ListSource::scratch_bytes(RowIndex) const { return layout().end; }
 class ListSource::Decoder {
  public:
   // keep_stored: values in the file's type, whatever the dictionary holds.
-  Decoder(const ListSource& source, std::size_t group, bool keep_stored, Scratch& scratch, const Fetched& fetched,
-          RowSink& sink)
+  Decoder(const ListSource& source, std::size_t group, bool keep_stored, Scratch& scratch,
+          const Fetched& fetched, RowSink& sink)
       : s_(source),
         group_(group),
         fetched_(fetched),
@@ -78,8 +78,8 @@ class ListSource::Decoder {
         values_(source.values_.column, context(source.values_), source.values_.column.type, &numbers_,
                 memory(at_.values), scratch.codec) {}
 
-  // Rows [first, last) of the row group. *done: rows handed out. False in *narrow: a value came that the narrow
-  // type does not hold; the rest is for a Decoder that keeps the stored type.
+  // Rows [first, last) of the row group. *done: rows handed out. False in *narrow: a value came that the
+  // narrow type does not hold; the rest is for a Decoder that keeps the stored type.
   Status run(std::uint64_t first, std::uint64_t last, std::uint64_t* done, bool* narrow) {
     PENSTOCK_RETURN_IF_ERROR(go_to(s_.genes_, genes_, &genes_end_, first, last));
     PENSTOCK_RETURN_IF_ERROR(go_to(s_.values_, values_, &values_end_, first, last));
@@ -156,13 +156,14 @@ class ListSource::Decoder {
     for (std::uint64_t i = 0; i < n; ++i) {
       const std::uint64_t end = row_end(genes_, i);
       if (values_.start(i) != genes_.start(i) || row_end(values_, i) != end) {
-        return Status::corrupt(fmt::format(
-            "{}: row {}: {} has {} entries and {} has {}", s_.columns_.label, first_row + i, s_.genes_.column.name,
-            end - genes_.start(i), s_.values_.column.name, row_end(values_, i) - values_.start(i)));
+        return Status::corrupt(fmt::format("{}: row {}: {} has {} entries and {} has {}", s_.columns_.label,
+                                           first_row + i, s_.genes_.column.name, end - genes_.start(i),
+                                           s_.values_.column.name, row_end(values_, i) - values_.start(i)));
       }
       if (end - genes_.start(i) > s_.longest_) {
         return Status::corrupt(fmt::format("{}: row {} has {} entries, at most {} were expected",
-                                           s_.columns_.label, first_row + i, end - genes_.start(i), s_.longest_));
+                                           s_.columns_.label, first_row + i, end - genes_.start(i),
+                                           s_.longest_));
       }
       begins[i] = genes_.start(i) - from;
       ends[i] = end - from;
@@ -220,8 +221,8 @@ Status ListSource::decode(std::span<const RowRange> wanted, const Fetched& fetch
                           RowSink& sink) const {
   if (wanted.empty()) return {};
   if (scratch.bytes.size() < layout().end || scratch.codec == nullptr) {
-    return Status::internal(fmt::format("{}: a scratch of {} bytes, {} are needed", label(), scratch.bytes.size(),
-                                        layout().end));
+    return Status::internal(
+        fmt::format("{}: a scratch of {} bytes, {} are needed", label(), scratch.bytes.size(), layout().end));
   }
   scratch.head_too_short = false;
   Status status;

@@ -1,11 +1,10 @@
-#include "parquet/list_source.h"
-
 #include <fmt/format.h>
 
 #include <algorithm>
 
 #include "base/checked.h"
 #include "memory/reserve_for.h"
+#include "parquet/list_source.h"
 #include "parquet/page_walk.h"
 
 namespace penstock::parquet {
@@ -17,7 +16,8 @@ constexpr ByteCount kWholeGroup = 8 << 20;
 std::string describe(const MatrixColumn& genes, const MatrixColumn& values, const FileMetadata& metadata) {
   const std::uint64_t groups = metadata.row_groups.size();
   return fmt::format("lists {} and {}, row groups of {}, {}", genes.describe(), values.describe(),
-                     format_count(groups == 0 ? 0 : ceil_div(metadata.n_rows, groups)), compression_name(genes.codec));
+                     format_count(groups == 0 ? 0 : ceil_div(metadata.n_rows, groups)),
+                     compression_name(genes.codec));
 }
 
 }  // namespace
@@ -29,8 +29,8 @@ class ListSource::Opener {
       : metadata_(metadata), budget_(budget), out_(out), walker_(*out.columns_.file, budget) {}
 
   Status run() {
-    PENSTOCK_ASSIGN_OR_RETURN(
-        out_.genes_, open_matrix_column(metadata_, out_.columns_.genes, Column::Shape::list, true));
+    PENSTOCK_ASSIGN_OR_RETURN(out_.genes_,
+                              open_matrix_column(metadata_, out_.columns_.genes, Column::Shape::list, true));
     PENSTOCK_ASSIGN_OR_RETURN(
         out_.values_, open_matrix_column(metadata_, out_.columns_.values, Column::Shape::list, false));
     PENSTOCK_ASSIGN_OR_RETURN(out_.held_, reserve_for(out_.columns_.label, budget_, MemoryTag::index, 1));
@@ -84,8 +84,9 @@ class ListSource::Opener {
       return {};
     }
     std::uint64_t rows = 0, open = 0;  // open: elements so far of the last row that has begun
-    PENSTOCK_ASSIGN_OR_RETURN(const ByteOffset end, walker_.walk(
-        metadata_, g, side.number, &side.limits, [&](const WalkedPage& page) -> Status {
+    PENSTOCK_ASSIGN_OR_RETURN(
+        const ByteOffset end,
+        walker_.walk(metadata_, g, side.number, &side.limits, [&](const WalkedPage& page) -> Status {
           if (page.header.type == PageType::dictionary) return {};
           const bool fresh = page.list.rows > 0 && page.list.values_before == 0;
           side.pages.add_page({page.offset, static_cast<std::uint32_t>(rows), fresh});
@@ -119,7 +120,8 @@ class ListSource::Opener {
     } else {
       std::uint64_t entries = 0;
       for (const Group& group : out_.groups_) entries += group.entries;
-      const double scale = static_cast<double>(metadata_.n_rows) / static_cast<double>(std::max<std::uint64_t>(seen.rows, 1));
+      const double scale =
+          static_cast<double>(metadata_.n_rows) / static_cast<double>(std::max<std::uint64_t>(seen.rows, 1));
       for (std::uint64_t& count : out.histogram) {
         count = static_cast<std::uint64_t>(static_cast<double>(count) * scale) + (count > 0 ? 1 : 0);
       }
@@ -155,8 +157,8 @@ class ListSource::Opener {
 Result<std::shared_ptr<const ListSource>> ListSource::open(const FileMetadata& metadata, ListColumns columns,
                                                            MemoryBudget& index_budget) {
   if (metadata.n_rows >= 0xffffffffu) {
-    return Status::unsupported(fmt::format("{}: {} rows in one file; fewer than 2^32 - 1 are read",
-                                           columns.label, metadata.n_rows));
+    return Status::unsupported(
+        fmt::format("{}: {} rows in one file; fewer than 2^32 - 1 are read", columns.label, metadata.n_rows));
   }
   std::shared_ptr<ListSource> source(new ListSource);
   source->columns_ = std::move(columns);

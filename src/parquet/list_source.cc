@@ -27,7 +27,8 @@ RowIndex ListSource::cut(RowIndex first, RowIndex target) const {
 
 std::uint64_t ListSource::most_entries(RowRange rows) const {
   std::uint64_t entries = 0;
-  for (std::size_t g = group_of(rows.first); g + 1 < groups_.size() && groups_[g].first_row < rows.last; ++g) {
+  for (std::size_t g = group_of(rows.first); g + 1 < groups_.size() && groups_[g].first_row < rows.last;
+       ++g) {
     entries += groups_[g].entries;
   }
   return std::min(entries, rows.size() * longest_);
@@ -40,7 +41,8 @@ PageSpan ListSource::span_of(const MatrixColumn& side, std::size_t group, RowRan
   return side.pages.span(group, first, std::min(range.last - begin, n), n);
 }
 
-void ListSource::add_requests(const MatrixColumn& side, std::span<const RowRange> wanted, RequestList& list) const {
+void ListSource::add_requests(const MatrixColumn& side, std::span<const RowRange> wanted,
+                              RequestList& list) const {
   for_each_group(wanted, [&](std::size_t g, std::span<const RowRange> ranges) {
     for (const RowRange& range : ranges) {
       const PageSpan span = span_of(side, g, range);

@@ -1,14 +1,14 @@
-// Rows stored as two list columns, genes and values: the layout of Tahoe-100M and of Hugging Face's single-cell
-// datasets.
+// Rows stored as two list columns, genes and values: the layout of Tahoe-100M and of Hugging Face's
+// single-cell datasets.
 //
-// genes holds what a GeneMap turns into columns of the matrix; genes that it does not know are dropped and counted
-// (Scratch::entries_dropped). The first entry of a row is a mark (the CLS token) and dropped when its value is
-// negative.
+// genes holds what a GeneMap turns into columns of the matrix; genes that it does not know are dropped and
+// counted (Scratch::entries_dropped). The first entry of a row is a mark (the CLS token) and dropped when its
+// value is negative.
 //
-// Open looks at the levels of the pages (page_walk.h): of all row groups, or, when there are more than `walk`, of as
-// many, spread over the file; row lengths of the others are taken to be alike. Reading a block costs the column
-// chunks of the row groups that it touches; of a row group whose pages were looked at, those pages that hold its
-// rows.
+// Open looks at the levels of the pages (page_walk.h): of all row groups, or, when there are more than
+// `walk`, of as many, spread over the file; row lengths of the others are taken to be alike. Reading a block
+// costs the column chunks of the row groups that it touches; of a row group whose pages were looked at, those
+// pages that hold its rows.
 //
 // Thread contract: immutable. Ownership: keeps the file open.
 #pragma once
@@ -61,7 +61,9 @@ class ListSource final : public RowSource, public std::enable_shared_from_this<L
   class Opener;
 
   ListSource() = default;
-  RowIndex rows_of(std::size_t group) const { return groups_[group + 1].first_row - groups_[group].first_row; }
+  RowIndex rows_of(std::size_t group) const {
+    return groups_[group + 1].first_row - groups_[group].first_row;
+  }
   std::size_t group_of(RowIndex row) const;
   Layout layout() const;
   PageSpan span_of(const MatrixColumn& side, std::size_t group, RowRange range) const;

@@ -21,12 +21,13 @@ Result<MatrixColumn> open_matrix_column(const FileMetadata& metadata, std::size_
   out.column = metadata.columns[number];
   const std::string where = fmt::format("{}: column {}", metadata.label, out.column.path);
   if (out.column.shape != shape) {
-    return Status::unsupported(
-        fmt::format("{} is not a {}", where, shape == Column::Shape::list ? "list of numbers" : "column of numbers"));
+    return Status::unsupported(fmt::format(
+        "{} is not a {}", where, shape == Column::Shape::list ? "list of numbers" : "column of numbers"));
   }
   PENSTOCK_ASSIGN_OR_RETURN(out.stored, matrix_type(out.column, where));
   if (integers && is_floating(out.stored)) {
-    return Status::unsupported(fmt::format("{} holds {}: integers are needed", where, physical_name(out.column.type)));
+    return Status::unsupported(
+        fmt::format("{} holds {}: integers are needed", where, physical_name(out.column.type)));
   }
   ByteCount stored = 0, uncompressed = 0;
   for (std::size_t g = 0; g < metadata.row_groups.size(); ++g) {
@@ -36,13 +37,14 @@ Result<MatrixColumn> open_matrix_column(const FileMetadata& metadata, std::size_
                                              format_count(chunk.n_values), format_count(kMostElements)));
     }
     if (!is_readable(chunk.codec)) {
-      return Status::unsupported(fmt::format("{}: {} compression (codec {})", where, compression_name(chunk.codec),
-                                             static_cast<int>(chunk.codec)));
+      return Status::unsupported(fmt::format("{}: {} compression (codec {})", where,
+                                             compression_name(chunk.codec), static_cast<int>(chunk.codec)));
     }
     if (g == 0) out.codec = chunk.codec;
     if (chunk.codec != out.codec) {
-      return Status::unsupported(fmt::format("{}: row group {} is compressed with {}, the first with {}", where, g,
-                                             compression_name(chunk.codec), compression_name(out.codec)));
+      return Status::unsupported(fmt::format("{}: row group {} is compressed with {}, the first with {}",
+                                             where, g, compression_name(chunk.codec),
+                                             compression_name(out.codec)));
     }
     stored += chunk.bytes;
     uncompressed += chunk.uncompressed;

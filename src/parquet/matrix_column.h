@@ -29,9 +29,9 @@ struct MatrixColumn {
   std::string describe() const;
 };
 
-// Type, codec and expansion of a column; pages stay empty. `unsupported`, naming file and column, when a matrix
-// cannot be made of it: another shape, a type that is no number, integers where `integers` is set, a codec that is
-// not read or that differs between row groups, a row group of more than 2^32 - 1 elements.
+// Type, codec and expansion of a column; pages stay empty. `unsupported`, naming file and column, when a
+// matrix cannot be made of it: another shape, a type that is no number, integers where `integers` is set, a
+// codec that is not read or that differs between row groups, a row group of more than 2^32 - 1 elements.
 Result<MatrixColumn> open_matrix_column(const FileMetadata& metadata, std::size_t number, Column::Shape shape,
                                         bool integers);
 

@@ -18,7 +18,7 @@ namespace {
 
 using Field = ThriftReader::Field;
 
-constexpr ByteCount kTail = 8;       // footer length and magic
+constexpr ByteCount kTail = 8;        // footer length and magic
 constexpr ByteCount kLeastFile = 12;  // and the magic in front
 // Memory of a parsed footer against its bytes: a column chunk is at least 12 bytes of footer and becomes a
 // ColumnChunk; while vectors grow the old and the new copy exist at once.
@@ -226,14 +226,16 @@ class Parser {
 
  private:
   Status damaged(const std::string& what) const {
-    return Status::corrupt(fmt::format("{}: footer, byte 0x{:x}: {}", file_.label(), at_ + in_.position(), what));
+    return Status::corrupt(
+        fmt::format("{}: footer, byte 0x{:x}: {}", file_.label(), at_ + in_.position(), what));
   }
 
   Status schema(ThriftReader::Type type) {
     const auto list = in_.list(type);
     if (list.size > 0 && list.type != ThriftReader::kStruct) in_.fail("a schema that is no list of structs");
     std::vector<SchemaElement> elements;
-    for (std::uint32_t i = 0; i < list.size && !in_.failed(); ++i) elements.push_back(read_schema_element(in_));
+    for (std::uint32_t i = 0; i < list.size && !in_.failed(); ++i)
+      elements.push_back(read_schema_element(in_));
     if (in_.failed()) return damaged(in_.what());
     PENSTOCK_ASSIGN_OR_RETURN(out_.columns, leaves(elements, file_.label()));
     has_schema_ = true;
@@ -254,10 +256,11 @@ class Parser {
     for (Field f; in_.next_field(&f);) {
       if (f.id == 1) {
         const auto list = in_.list(f.type);
-        if (list.size > 0 && list.type != ThriftReader::kStruct) in_.fail("column chunks that are no structs");
+        if (list.size > 0 && list.type != ThriftReader::kStruct)
+          in_.fail("column chunks that are no structs");
         if (!in_.failed() && list.size != out_.columns.size()) {
-          return damaged(fmt::format("row group {} has {} column chunks, the schema {} columns", number, list.size,
-                                     out_.columns.size()));
+          return damaged(fmt::format("row group {} has {} column chunks, the schema {} columns", number,
+                                     list.size, out_.columns.size()));
         }
         group.columns.reserve(list.size);
         for (std::uint32_t c = 0; c < list.size && !in_.failed(); ++c) {
@@ -291,20 +294,23 @@ class Parser {
     if (!raw.has_metadata) return Status::corrupt(where + ": the footer has no metadata of it");
     ColumnChunk& c = raw.chunk;
     c.has_dictionary = raw.dictionary_offset > 0;
-    c.offset = c.has_dictionary && raw.dictionary_offset < raw.data_offset ? raw.dictionary_offset : raw.data_offset;
+    c.offset =
+        c.has_dictionary && raw.dictionary_offset < raw.data_offset ? raw.dictionary_offset : raw.data_offset;
     const ByteCount end = at_;  // pages lie before the footer
     if (c.n_values == 0 && c.bytes == 0) return {};
     if (c.offset < 4 || c.offset >= end || c.bytes > end - c.offset) {
-      return Status::corrupt(fmt::format("{}: its {} bytes at byte 0x{:x} are not in the file, whose footer begins at "
-                                         "byte 0x{:x}",
-                                         where, c.bytes, c.offset, end));
+      return Status::corrupt(
+          fmt::format("{}: its {} bytes at byte 0x{:x} are not in the file, whose footer begins at "
+                      "byte 0x{:x}",
+                      where, c.bytes, c.offset, end));
     }
     return {};
   }
 
   void key_values(ThriftReader::Type type) {
     const auto list = in_.list(type);
-    if (list.size > 0 && list.type != ThriftReader::kStruct) in_.fail("key-value metadata that are no structs");
+    if (list.size > 0 && list.type != ThriftReader::kStruct)
+      in_.fail("key-value metadata that are no structs");
     for (std::uint32_t i = 0; i < list.size && !in_.failed(); ++i) {
       if (!in_.enter()) return;
       std::string key, value;
@@ -337,7 +343,8 @@ Status not_parquet(const File& file) {
 ByteCount held_bytes(const FileMetadata& m) {
   ByteCount bytes = sizeof(FileMetadata) + m.columns.capacity() * sizeof(Column) +
                     m.row_groups.capacity() * sizeof(RowGroup) + m.created_by.capacity();
-  for (const Column& c : m.columns) bytes += c.path.capacity() + c.name.capacity() + c.logical_text.capacity();
+  for (const Column& c : m.columns)
+    bytes += c.path.capacity() + c.name.capacity() + c.logical_text.capacity();
   for (const RowGroup& group : m.row_groups) {
     bytes += group.columns.capacity() * sizeof(ColumnChunk);
     for (const ColumnChunk& c : group.columns) {
@@ -446,24 +453,28 @@ Result<std::shared_ptr<const FileMetadata>> read_metadata(const File& file, Memo
   }
   if (std::memcmp(tail + 4, "PAR1", 4) != 0 || std::memcmp(head, "PAR1", 4) != 0) {
     if (std::memcmp(head, "PAR1", 4) == 0) {
-      return Status::corrupt(fmt::format("{}: it begins as a Parquet file and does not end as one: cut short?", file.label()));
+      return Status::corrupt(
+          fmt::format("{}: it begins as a Parquet file and does not end as one: cut short?", file.label()));
     }
     return not_parquet(file);
   }
   std::uint32_t length = 0;
   std::memcpy(&length, tail, sizeof(length));
   if (length > file.size() - kLeastFile) {
-    return Status::corrupt(fmt::format("{}: a footer of {} bytes in a file of {}", file.label(), length, file.size()));
+    return Status::corrupt(
+        fmt::format("{}: a footer of {} bytes in a file of {}", file.label(), length, file.size()));
   }
   if (length > limits.footer_bytes) {
     return Status::budget(fmt::format(
-        "{}: its footer has {}, at most {} are read. A file with one column per gene has a footer entry for every gene "
+        "{}: its footer has {}, at most {} are read. A file with one column per gene has a footer entry for "
+        "every gene "
         "and row group: rewrite it as lists (one row per cell: the genes and values that are not zero)",
         file.label(), format_bytes(length), format_bytes(limits.footer_bytes)));
   }
   try {
-    PENSTOCK_ASSIGN_OR_RETURN(Reservation held, reserve_for(file.label() + ": footer", budget, MemoryTag::index,
-                                                            ByteCount{length} * (1 + kExpansion) + 4096));
+    PENSTOCK_ASSIGN_OR_RETURN(Reservation held,
+                              reserve_for(file.label() + ": footer", budget, MemoryTag::index,
+                                          ByteCount{length} * (1 + kExpansion) + 4096));
     std::vector<std::byte> bytes(length);
     const ByteOffset at = file.size() - kTail - length;
     PENSTOCK_RETURN_IF_ERROR(file.read_at(at, bytes));
@@ -482,12 +493,12 @@ Result<std::shared_ptr<const FileMetadata>> read_metadata(const File& file, Memo
 Result<std::vector<PageLocation>> read_offset_index(const File& file, const FileMetadata& metadata,
                                                     std::size_t row_group, std::size_t column) {
   const ColumnChunk& chunk = metadata.row_groups[row_group].columns[column];
-  const std::string where =
-      fmt::format("{}: row group {}, column {}: offset index", file.label(), row_group, metadata.columns[column].path);
+  const std::string where = fmt::format("{}: row group {}, column {}: offset index", file.label(), row_group,
+                                        metadata.columns[column].path);
   if (chunk.offset_index == 0) return std::vector<PageLocation>();
   if (chunk.offset_index > file.size() || chunk.offset_index_bytes > file.size() - chunk.offset_index) {
-    return Status::corrupt(fmt::format("{}: {} bytes at byte 0x{:x} are not in the file", where, chunk.offset_index_bytes,
-                                       chunk.offset_index));
+    return Status::corrupt(fmt::format("{}: {} bytes at byte 0x{:x} are not in the file", where,
+                                       chunk.offset_index_bytes, chunk.offset_index));
   }
   std::vector<std::byte> bytes(chunk.offset_index_bytes);
   PENSTOCK_RETURN_IF_ERROR(file.read_at(chunk.offset_index, bytes));

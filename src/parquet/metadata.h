@@ -64,8 +64,8 @@ enum class Logical : std::uint8_t {
 
 // A leaf of the schema.
 struct Column {
-  std::string path;   // "genes.list.element"
-  std::string name;   // of the top-level field: "genes"
+  std::string path;  // "genes.list.element"
+  std::string name;  // of the top-level field: "genes"
   PhysicalType type = PhysicalType::int32;
   std::uint32_t type_length = 0;  // of fixed
   Logical logical = Logical::none;
@@ -93,12 +93,12 @@ struct Statistics {
 inline constexpr ByteCount kUndeclaredBytes = 100;
 struct ColumnChunk {
   Compression codec = Compression::none;
-  std::uint64_t n_values = 0;  // levels: nulls and empty lists included
-  ByteOffset offset = 0;       // of the first page, the dictionary page included
-  ByteCount bytes = 0;         // declared; they lie before the footer
-  bool has_dictionary = false;  // dictionary_page_offset is given and > 0
-  ByteCount uncompressed = 0;  // declared
-  ByteOffset offset_index = 0, column_index = 0;           // of the page index; 0: none
+  std::uint64_t n_values = 0;                     // levels: nulls and empty lists included
+  ByteOffset offset = 0;                          // of the first page, the dictionary page included
+  ByteCount bytes = 0;                            // declared; they lie before the footer
+  bool has_dictionary = false;                    // dictionary_page_offset is given and > 0
+  ByteCount uncompressed = 0;                     // declared
+  ByteOffset offset_index = 0, column_index = 0;  // of the page index; 0: none
   std::uint32_t offset_index_bytes = 0, column_index_bytes = 0;
   Statistics statistics;
 };
@@ -121,7 +121,9 @@ struct FileMetadata {
 
   // The leaf of a top-level field; nullptr when there is none or it has several leaves.
   const Column* find(const std::string& name) const;
-  std::size_t index_of(const Column& column) const { return static_cast<std::size_t>(&column - columns.data()); }
+  std::size_t index_of(const Column& column) const {
+    return static_cast<std::size_t>(&column - columns.data());
+  }
 };
 
 // Options of read_metadata.

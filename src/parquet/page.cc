@@ -26,8 +26,8 @@ Status take_levels(const PageContext& context, const PageHeader& header, Encodin
   std::uint32_t length = 0;
   if (bytes->size() >= kLength) std::memcpy(&length, bytes->data(), kLength);
   if (bytes->size() < kLength || length > bytes->size() - kLength) {
-    return context.label.corrupt(at, fmt::format("{} levels of {} bytes, {} are left of the page's {}", what, length,
-                                                 bytes->size(), header.decoded));
+    return context.label.corrupt(at, fmt::format("{} levels of {} bytes, {} are left of the page's {}", what,
+                                                 length, bytes->size(), header.decoded));
   }
   *levels = bytes->subspan(kLength, length);
   *bytes = bytes->subspan(kLength + length);
@@ -65,10 +65,11 @@ Status read_header(const PageContext& context, std::span<const std::byte> bytes,
     return context.label.corrupt(at, fmt::format("levels of {} bytes in a page of {}", levels, out->decoded));
   }
   const bool compressed = context.codec != Compression::none && out->is_compressed;
-  const ByteCount most = compressed ? levels + max_decompressed(context.codec, out->stored - levels) : out->stored;
+  const ByteCount most =
+      compressed ? levels + max_decompressed(context.codec, out->stored - levels) : out->stored;
   if (out->decoded > most) {
-    return context.label.corrupt(at, fmt::format("{} stored bytes cannot be {} bytes uncompressed ({})", out->stored,
-                                                 out->decoded, compression_name(context.codec)));
+    return context.label.corrupt(at, fmt::format("{} stored bytes cannot be {} bytes uncompressed ({})",
+                                                 out->stored, out->decoded, compression_name(context.codec)));
   }
   return {};
 }

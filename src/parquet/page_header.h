@@ -18,11 +18,11 @@ enum class PageType : std::uint8_t { data_v1 = 0, index = 1, dictionary = 2, dat
 
 struct PageHeader {
   PageType type = PageType::data_v1;
-  std::uint32_t header_bytes = 0;  // of this header
-  std::uint32_t stored = 0;        // bytes after it
-  std::uint32_t decoded = 0;       // bytes of the page uncompressed, levels included
+  std::uint32_t header_bytes = 0;    // of this header
+  std::uint32_t stored = 0;          // bytes after it
+  std::uint32_t decoded = 0;         // bytes of the page uncompressed, levels included
   std::optional<std::uint32_t> crc;  // CRC-32 of the stored bytes
-  std::uint32_t n_values = 0;      // levels: nulls and empty lists included
+  std::uint32_t n_values = 0;        // levels: nulls and empty lists included
   Encoding encoding = Encoding::plain;
   Encoding def_encoding = Encoding::rle, rep_encoding = Encoding::rle;  // V1
   std::uint32_t n_nulls = 0, n_rows = 0;                                // V2

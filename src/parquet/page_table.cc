@@ -18,12 +18,12 @@ void PageTable::add_group(ByteOffset begin) {
 const PageEntry* PageTable::first_after(std::size_t group, std::uint64_t at) const {
   const PageEntry* begin = pages_.data() + groups_[group].page;
   const PageEntry* end = pages_.data() + groups_[group + 1].page;
-  return std::upper_bound(begin, end, at,
-                          [](std::uint64_t position, const PageEntry& page) { return position < page.first; });
+  return std::upper_bound(
+      begin, end, at, [](std::uint64_t position, const PageEntry& page) { return position < page.first; });
 }
 
-// Of pages that name the same position only the last holds its beginning: the others hold the middle of the row
-// before.
+// Of pages that name the same position only the last holds its beginning: the others hold the middle of the
+// row before.
 const PageEntry& PageTable::page_of(std::size_t group, std::uint64_t at) const {
   const PageEntry* after = first_after(group, at);
   return after == pages_.data() + groups_[group].page ? *after : after[-1];

@@ -1,8 +1,8 @@
-// Where the pages of one column lie, over the row groups of a file, and how large they get: what is kept in memory
-// of a column to read any rows of it.
+// Where the pages of one column lie, over the row groups of a file, and how large they get: what is kept in
+// memory of a column to read any rows of it.
 //
-// Positions count within a row group: rows for a list column, elements for a flat one. A row group whose pages were
-// not looked at has one entry, as if it were one page: it is read whole.
+// Positions count within a row group: rows for a list column, elements for a flat one. A row group whose
+// pages were not looked at has one entry, as if it were one page: it is read whole.
 //
 // Thread contract: immutable once built. Memory: 16 bytes a page, 24 a row group; reserved by the caller
 // (bytes()).
@@ -24,17 +24,18 @@ struct PageEntry {
 
 // The most that any page or dictionary of the column needs.
 struct PageLimits {
-  ByteCount page = 0;                // bytes of scratch to decompress one
-  std::uint64_t dictionary = 0;      // entries
-  std::uint64_t positions = 0;       // rows that begin in a page
+  ByteCount page = 0;            // bytes of scratch to decompress one
+  std::uint64_t dictionary = 0;  // entries
+  std::uint64_t positions = 0;   // rows that begin in a page
   void widen(const PageLimits& other);
 };
 
 // What to read for some positions of a row group.
 struct PageSpan {
-  ByteOffset dictionary = 0, dictionary_end = 0;  // empty when the first page follows at once, or there is none
-  ByteOffset begin = 0, end = 0;                  // pages
-  std::uint32_t first = 0;                        // position at `begin`
+  ByteOffset dictionary = 0,
+             dictionary_end = 0;  // empty when the first page follows at once, or there is none
+  ByteOffset begin = 0, end = 0;  // pages
+  std::uint32_t first = 0;        // position at `begin`
 };
 
 class PageTable {

@@ -49,7 +49,8 @@ Status PageWalker::load(ByteOffset at, ByteCount bytes, ByteOffset end) {
   return {};
 }
 
-Status PageWalker::read_header_at(const PageContext& context, ByteOffset at, ByteOffset end, PageHeader* out) {
+Status PageWalker::read_header_at(const PageContext& context, ByteOffset at, ByteOffset end,
+                                  PageHeader* out) {
   for (ByteCount look = 1024;; look *= 8) {
     PENSTOCK_RETURN_IF_ERROR(load(at, look, end));
     const auto bytes =
@@ -63,13 +64,23 @@ Status PageWalker::read_header_at(const PageContext& context, ByteOffset at, Byt
 }
 
 // The first `bytes` decompressed bytes of a V1 page.
-Status PageWalker::head_v1(const PageContext& context, const WalkedPage& page, ByteOffset end, ByteCount bytes,
-                           std::span<const std::byte>* out) {
+Status PageWalker::head_v1(const PageContext& context, const WalkedPage& page, ByteOffset end,
+                           ByteCount bytes, std::span<const std::byte>* out) {
   const ByteOffset body = page.offset + page.header.header_bytes;
   const ByteCount decoded = context.codec == Compression::none ? page.header.stored : page.header.decoded;
   if (bytes > decoded) {
     return context.label.corrupt(page.offset,
                                  fmt::format("levels of {} bytes in a page of {}", bytes, decoded));
+  }
+  if (context.codec == Compression::lz4_hadoop) {
+    // Its heads cannot be told: the whole page.
+    PENSTOCK_RETURN_IF_ERROR(load(body, page.header.stored, end));
+    PENSTOCK_RETURN_IF_ERROR(grow_buffers(0, decoded, 0));
+    const auto have = std::span<const std::byte>(stored_).subspan(body - stored_at_, page.header.stored);
+    const DecodeResult result = decompress(context.codec, have, std::span(head_).first(decoded), codec_);
+    if (!result.ok()) return context.label.corrupt(page.offset, result.describe());
+    *out = std::span<const std::byte>(head_).first(bytes);
+    return {};
   }
   for (ByteCount look = bytes + kLevelsLook;; look *= 4) {
     const ByteCount stored = std::min<ByteCount>(look, page.header.stored);
@@ -90,8 +101,8 @@ Status PageWalker::head_v1(const PageContext& context, const WalkedPage& page, B
   }
 }
 
-Status PageWalker::levels(const PageContext& context, const Column& column, std::uint64_t rows, ByteOffset end,
-                          WalkedPage* page) {
+Status PageWalker::levels(const PageContext& context, const Column& column, std::uint64_t rows,
+                          ByteOffset end, WalkedPage* page) {
   const PageHeader& header = page->header;
   std::span<const std::byte> rep, def;
   if (header.type == PageType::data_v2) {
@@ -105,7 +116,8 @@ Status PageWalker::levels(const PageContext& context, const Column& column, std:
     rep = std::span<const std::byte>(stored_).subspan(body - stored_at_, header.rep_bytes);
     def = std::span<const std::byte>(stored_).subspan(body - stored_at_ + header.rep_bytes, header.def_bytes);
   } else {
-    if (header.rep_encoding != Encoding::rle || (column.max_def > 0 && header.def_encoding != Encoding::rle)) {
+    if (header.rep_encoding != Encoding::rle ||
+        (column.max_def > 0 && header.def_encoding != Encoding::rle)) {
       return context.label.unsupported(page->offset, "levels in " + encoding_name(header.rep_encoding));
     }
     // A length, the levels, and the same again; asked for in growing pieces.
@@ -125,9 +137,8 @@ Status PageWalker::levels(const PageContext& context, const Column& column, std:
   }
   const std::uint64_t most = std::min<std::uint64_t>(header.n_values, rows);
   PENSTOCK_RETURN_IF_ERROR(grow_buffers(0, 0, most));
-  const DecodeError error =
-      list_starts(rep, def, column.max_def, column.element_def, column.list_def, header.n_values,
-                  std::span(starts_).first(most), &page->list);
+  const DecodeError error = list_starts(rep, def, column.max_def, column.element_def, column.list_def,
+                                        header.n_values, std::span(starts_).first(most), &page->list);
   if (error != DecodeError::ok) {
     return context.label.corrupt(page->offset, std::string("levels: ") + describe(error));
   }
@@ -136,12 +147,12 @@ Status PageWalker::levels(const PageContext& context, const Column& column, std:
 }
 
 Result<ByteOffset> PageWalker::walk(const FileMetadata& metadata, std::size_t row_group, std::size_t number,
-                        PageLimits* limits, const std::function<Status(const WalkedPage&)>& f) {
+                                    PageLimits* limits, const std::function<Status(const WalkedPage&)>& f) {
   const RowGroup& group = metadata.row_groups[row_group];
   const ColumnChunk& chunk = group.columns[number];
   const Column& column = metadata.columns[number];
-  const PageContext context{chunk.codec, column.max_def, column.max_rep,
-                            {&file_.label(), &column.path, row_group}};
+  const PageContext context{
+      chunk.codec, column.max_def, column.max_rep, {&file_.label(), &column.path, row_group}};
   if (held_.bytes() == 0) {
     PENSTOCK_ASSIGN_OR_RETURN(held_, reserve_for(file_.label(), budget_, MemoryTag::scratch, 1));
   }
@@ -173,8 +184,8 @@ Result<ByteOffset> PageWalker::walk(const FileMetadata& metadata, std::size_t ro
         limits->positions = std::max<std::uint64_t>(limits->positions, page.list.rows);
         rows += page.list.rows;
         if (rows > group.n_rows) {
-          return context.label.corrupt(
-              at, fmt::format("more rows than the {} of the row group", group.n_rows));
+          return context.label.corrupt(at,
+                                       fmt::format("more rows than the {} of the row group", group.n_rows));
         }
       }
       PENSTOCK_RETURN_IF_ERROR(f(page));
@@ -183,8 +194,8 @@ Result<ByteOffset> PageWalker::walk(const FileMetadata& metadata, std::size_t ro
     at = next;
   }
   if (values != chunk.n_values) {
-    return context.label.corrupt(chunk.offset, fmt::format("pages of {} values, the footer says {}", values,
-                                                           chunk.n_values));
+    return context.label.corrupt(
+        chunk.offset, fmt::format("pages of {} values, the footer says {}", values, chunk.n_values));
   }
   if (column.max_rep > 0 && rows != group.n_rows) {
     return context.label.corrupt(chunk.offset,

@@ -1,8 +1,8 @@
-// A look at the pages of a column chunk without its values: headers, and of list columns the levels, which lie at
-// the beginning of each page. One or two small reads a page, in file order.
+// A look at the pages of a column chunk without its values: headers, and of list columns the levels, which
+// lie at the beginning of each page. One or two small reads a page, in file order.
 //
-// Thread contract: externally synchronised. Memory: a head of a page, stored and decompressed, and the row starts
-// of a page, reserved from the budget; allocates.
+// Thread contract: externally synchronised. Memory: a head of a page, stored and decompressed, and the row
+// starts of a page, reserved from the budget; allocates.
 #pragma once
 
 #include <cstdint>
@@ -36,10 +36,10 @@ class PageWalker {
   // The budget outlives the walker.
   PageWalker(const File& file, MemoryBudget& budget) : file_(file), budget_(budget) {}
 
-  // Calls f for each dictionary and data page of a column chunk. `limits` is widened to what its pages need. Returns
-  // where the last one ends.
-  Result<ByteOffset> walk(const FileMetadata& metadata, std::size_t row_group, std::size_t column, PageLimits* limits,
-              const std::function<Status(const WalkedPage&)>& f);
+  // Calls f for each dictionary and data page of a column chunk. `limits` is widened to what its pages need.
+  // Returns where the last one ends.
+  Result<ByteOffset> walk(const FileMetadata& metadata, std::size_t row_group, std::size_t column,
+                          PageLimits* limits, const std::function<Status(const WalkedPage&)>& f);
 
  private:
   Status load(ByteOffset at, ByteCount bytes, ByteOffset end);

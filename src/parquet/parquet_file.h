@@ -1,9 +1,10 @@
-// A Parquet file, or a pqdata folder, as a file of a Dataset: which layout its matrix has, and the tables beside it.
+// A Parquet file, or a pqdata folder, as a file of a Dataset: which layout its matrix has, and the tables
+// beside it.
 //
 // Layouts are told apart by the columns:
-//   lists     two list columns, genes and values (OpenOptions::genes, ::expressions): Tahoe-100M, Hugging Face
-//   triplets  exactly the flat columns row, col, data, sorted by row: a sparse matrix of pqdata
-//   wide      numeric flat columns: one per gene (all of them: a dense matrix of pqdata; beside others: matrix="wide")
+//   lists     two list columns, genes and values (OpenOptions::genes, ::expressions): Tahoe-100M, Hugging
+//   Face triplets  exactly the flat columns row, col, data, sorted by row: a sparse matrix of pqdata wide
+//   numeric flat columns: one per gene (all of them: a dense matrix of pqdata; beside others: matrix="wide")
 //
 // Thread contract: immutable after open. Ownership: keeps its files open.
 #pragma once
@@ -35,9 +36,9 @@ struct OpenContext {
 // True for a folder with X.parquet, or layers/ or raw/ of Parquet files, beside obs.parquet.
 bool is_pqdata(const std::string& path);
 
-// `path` is a Parquet file or a pqdata folder. OpenOptions::matrix: "X"; "lists", "triplets" or "wide" when a file
-// could be several; "layers/NAME" and "raw/X" in folders. Errors: not_found (a matrix, a gene table), `unsupported`
-// (what the file is instead), `corrupt`, `budget`.
+// `path` is a Parquet file or a pqdata folder. OpenOptions::matrix: "X"; "lists", "triplets" or "wide" when a
+// file could be several; "layers/NAME" and "raw/X" in folders. Errors: not_found (a matrix, a gene table),
+// `unsupported` (what the file is instead), `corrupt`, `budget`.
 Result<std::shared_ptr<const OpenedFile>> open_parquet(const std::string& path, OpenContext& context);
 
 }  // namespace penstock::parquet

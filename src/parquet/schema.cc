@@ -57,8 +57,8 @@ void logical_type(ThriftReader& in, SchemaElement* out) {
         out->logical_text = "float16";
         in.skip(f.type);
         break;
-      case 2:  // MAP
-      case 3:  // LIST
+      case 2:   // MAP
+      case 3:   // LIST
       case 11:  // UNKNOWN: always null
         in.skip(f.type);
         break;
@@ -172,7 +172,8 @@ SchemaElement read_schema_element(ThriftReader& in) {
         break;
       case 2: {
         const std::int64_t length = in.integer(f.type);
-        if (length < 0 || length > std::numeric_limits<std::int32_t>::max()) in.fail("a negative type length");
+        if (length < 0 || length > std::numeric_limits<std::int32_t>::max())
+          in.fail("a negative type length");
         e.type_length = static_cast<std::uint32_t>(length);
         break;
       }
@@ -187,7 +188,8 @@ SchemaElement read_schema_element(ThriftReader& in) {
         break;
       case 5: {
         const std::int64_t children = in.integer(f.type);
-        if (children < 0 || children > std::numeric_limits<std::int32_t>::max()) in.fail("a negative number of children");
+        if (children < 0 || children > std::numeric_limits<std::int32_t>::max())
+          in.fail("a negative number of children");
         e.n_children = static_cast<std::uint32_t>(children);
         break;
       }
@@ -232,7 +234,8 @@ Result<std::vector<Column>> leaves(const std::vector<SchemaElement>& schema, con
     }
   }
   for (const Path& p : path) {
-    if (p.children_left > 0) return wrong(fmt::format("'{}' lacks {} children", p.element->name, p.children_left));
+    if (p.children_left > 0)
+      return wrong(fmt::format("'{}' lacks {} children", p.element->name, p.children_left));
   }
   return out;
 }

@@ -1,5 +1,5 @@
-// The schema tree of a footer -> its leaves, with the levels that their pages have (parquet.thrift: SchemaElement;
-// LogicalTypes.md for lists).
+// The schema tree of a footer -> its leaves, with the levels that their pages have (parquet.thrift:
+// SchemaElement; LogicalTypes.md for lists).
 //
 // Thread contract: pure functions.
 #pragma once
@@ -31,7 +31,8 @@ struct SchemaElement {
 // Reads one element at the reader's position (a struct in a list).
 SchemaElement read_schema_element(ThriftReader& in);
 
-// `corrupt`, naming the file, when the tree contradicts itself: children that are not there, a leaf without type.
+// `corrupt`, naming the file, when the tree contradicts itself: children that are not there, a leaf without
+// type.
 Result<std::vector<Column>> leaves(const std::vector<SchemaElement>& schema, const std::string& label);
 
 }  // namespace penstock::parquet

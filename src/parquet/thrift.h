@@ -1,8 +1,9 @@
-// A bounded reader of the Thrift compact protocol (thrift-compact-protocol.md of apache/thrift), which Parquet's
-// footer and page headers are written in.
+// A bounded reader of the Thrift compact protocol (thrift-compact-protocol.md of apache/thrift), which
+// Parquet's footer and page headers are written in.
 //
-// Nothing is trusted: varints end within 10 bytes, strings and lists fit the bytes that are left (an element takes at
-// least one), nesting ends at 32. After a failure every call returns zeros or false; failed() says so once at the end.
+// Nothing is trusted: varints end within 10 bytes, strings and lists fit the bytes that are left (an element
+// takes at least one), nesting ends at 32. After a failure every call returns zeros or false; failed() says
+// so once at the end.
 //
 // Thread contract: externally synchronised. Borrows the bytes.
 #pragma once
@@ -43,7 +44,8 @@ class ThriftReader {
   explicit ThriftReader(std::span<const std::byte> bytes) : bytes_(bytes) {}
 
   // A struct's fields: for (Field f; in.next_field(&f);) switch (f.id) { ...; default: in.skip(f.type); }
-  // *id is carried between calls: field numbers are stored as differences, so each struct starts with a fresh Field.
+  // *id is carried between calls: field numbers are stored as differences, so each struct starts with a fresh
+  // Field.
   bool next_field(Field* field);
   std::int64_t integer(Type type);  // of kByte, kI16, kI32 or kI64; another type fails
   bool boolean(Type type);          // of a field: the value is its type

@@ -18,10 +18,14 @@ constexpr std::uint64_t kAlign = 64;
 
 Status too_large(const std::string& label, RowIndex rows, std::size_t columns, ByteCount bytes) {
   return Status::budget(fmt::format(
-      "{}: {} columns in row groups of up to {} rows take {} to turn into rows, at most {} are used. Rewrite the file "
-      "as lists (one row per cell: the genes and values that are not zero), or with row groups of at most {} rows",
-      label, format_count(columns), format_count(rows), format_bytes(bytes), format_bytes(WideSource::kMostScratch),
-      format_count(std::max<ByteCount>(1, WideSource::kMostScratch / std::max<ByteCount>(1, bytes / std::max<RowIndex>(rows, 1))))));
+      "{}: {} columns in row groups of up to {} rows take {} to turn into rows, at most {} are used. Rewrite "
+      "the file "
+      "as lists (one row per cell: the genes and values that are not zero), or with row groups of at most {} "
+      "rows",
+      label, format_count(columns), format_count(rows), format_bytes(bytes),
+      format_bytes(WideSource::kMostScratch),
+      format_count(std::max<ByteCount>(
+          1, WideSource::kMostScratch / std::max<ByteCount>(1, bytes / std::max<RowIndex>(rows, 1))))));
 }
 
 }  // namespace
@@ -37,11 +41,12 @@ Result<std::shared_ptr<const WideSource>> WideSource::open(const FileMetadata& m
   }
   const std::size_t groups = metadata.row_groups.size();
   ByteCount names = 0;
-  for (const std::size_t number : numbers) names += sizeof(std::string) + metadata.columns[number].path.size() + 1;
-  PENSTOCK_ASSIGN_OR_RETURN(out->held_,
-                            reserve_for(out->columns_.label, index_budget, MemoryTag::index,
-                                        sizeof(WideSource) + numbers.size() * (sizeof(std::size_t) + 1) + names +
-                                            groups * (numbers.size() * sizeof(Chunk) + sizeof(RowIndex))));
+  for (const std::size_t number : numbers)
+    names += sizeof(std::string) + metadata.columns[number].path.size() + 1;
+  PENSTOCK_ASSIGN_OR_RETURN(
+      out->held_, reserve_for(out->columns_.label, index_budget, MemoryTag::index,
+                              sizeof(WideSource) + numbers.size() * (sizeof(std::size_t) + 1) + names +
+                                  groups * (numbers.size() * sizeof(Chunk) + sizeof(RowIndex))));
   for (std::size_t i = 0; i < numbers.size(); ++i) {
     PENSTOCK_ASSIGN_OR_RETURN(MatrixColumn column,
                               open_matrix_column(metadata, numbers[i], Column::Shape::flat, false));
@@ -65,7 +70,8 @@ Result<std::shared_ptr<const WideSource>> WideSource::open(const FileMetadata& m
       out->chunks_.push_back({chunk.offset, chunk.offset + chunk.bytes});
       t.stored_bytes += chunk.bytes;
       // Nothing in a chunk is larger than all of it.
-      out->first_.limits.widen({chunk.uncompressed, chunk.uncompressed / numeric_size(out->first_.stored), 0});
+      out->first_.limits.widen(
+          {chunk.uncompressed, chunk.uncompressed / numeric_size(out->first_.stored), 0});
     }
   }
   out->first_row_.push_back(metadata.n_rows);
@@ -82,7 +88,8 @@ Result<std::shared_ptr<const WideSource>> WideSource::open(const FileMetadata& m
   for (RowIndex r = 0; r < std::min<RowIndex>(t.n_rows, 1); ++r) t.lengths.add(t.n_cols);
   t.lengths.rows = t.n_rows;
   t.lengths.entries = t.n_rows * t.n_cols;
-  t.lengths.entries_squared = static_cast<double>(t.n_rows) * static_cast<double>(t.n_cols) * static_cast<double>(t.n_cols);
+  t.lengths.entries_squared =
+      static_cast<double>(t.n_rows) * static_cast<double>(t.n_cols) * static_cast<double>(t.n_cols);
   t.lengths.histogram[static_cast<std::size_t>(RowLengths::bucket_of(t.n_cols))] = t.n_rows;
   t.layout = fmt::format("wide: {} columns of {}, row groups of {}, {}", format_count(t.n_cols),
                          numeric_name(t.value_type), format_count(out->largest_group_),
@@ -94,7 +101,8 @@ Result<std::shared_ptr<const WideSource>> WideSource::open(const FileMetadata& m
 
 std::size_t WideSource::group_of(RowIndex row) const {
   return static_cast<std::size_t>(std::upper_bound(first_row_.begin(), first_row_.end(), row) -
-                                  first_row_.begin()) - 1;
+                                  first_row_.begin()) -
+         1;
 }
 
 RowIndex WideSource::cut(RowIndex first, RowIndex target) const {
@@ -180,9 +188,11 @@ class WideSource::Decoder {
       const bool wide = IdTarget::id_size(s_.traits_.n_cols) == 4;
       const bool eight = numeric_size(s_.traits_.value_type) == 8;
       if (wide) {
-        eight ? compact<std::uint32_t, std::uint64_t>(row, after) : compact<std::uint32_t, std::uint32_t>(row, after);
+        eight ? compact<std::uint32_t, std::uint64_t>(row, after)
+              : compact<std::uint32_t, std::uint32_t>(row, after);
       } else {
-        eight ? compact<std::uint16_t, std::uint64_t>(row, after) : compact<std::uint16_t, std::uint32_t>(row, after);
+        eight ? compact<std::uint16_t, std::uint64_t>(row, after)
+              : compact<std::uint16_t, std::uint32_t>(row, after);
       }
       CsrTile tile;
       tile.rows = {s_.first_row_[group] + row, s_.first_row_[group] + after};
@@ -207,19 +217,22 @@ class WideSource::Decoder {
     PageContext context = s_.first_.context(s_.columns_.file->label(), group);
     context.max_def = column.max_def;
     context.label.column = &s_.paths_[c];
-    ValueTarget target(s_.first_.stored, column.type, false, true, s_.first_.limits.dictionary, at(at_.target));
+    ValueTarget target(s_.first_.stored, column.type, false, true, s_.first_.limits.dictionary,
+                       at(at_.target));
     ElementWindow window(column, context, column.type, &target,
                          {{at(at_.page), s_.first_.limits.page}, {at(at_.elements), 2 * kSlice * 8}, {}},
                          scratch_.codec);
     const Chunk& chunk = s_.chunk(group, c);
-    PENSTOCK_RETURN_IF_ERROR(window.open({0, 0, chunk.begin, chunk.end, 0}, s_.columns_.file.get(), fetched_, false));
+    PENSTOCK_RETURN_IF_ERROR(
+        window.open({0, 0, chunk.begin, chunk.end, 0}, s_.columns_.file.get(), fetched_, false));
     auto* dense = reinterpret_cast<Bits*>(at(at_.dense));
     for (RowIndex row = 0; row < rows;) {
       while (window.end() == row) {
         bool widen = false;
         PENSTOCK_RETURN_IF_ERROR(window.more(row, &widen));
         if (window.exhausted()) {
-          return context.label.corrupt(chunk.begin, fmt::format("{} rows in its pages, the row group has {}", row, rows));
+          return context.label.corrupt(chunk.begin,
+                                       fmt::format("{} rows in its pages, the row group has {}", row, rows));
         }
       }
       const auto* values = reinterpret_cast<const Bits*>(window.at(row));
@@ -264,8 +277,8 @@ Status WideSource::decode(std::span<const RowRange> wanted, const Fetched& fetch
                           RowSink& sink) const {
   if (wanted.empty()) return {};
   if (scratch.bytes.size() < layout().end || scratch.codec == nullptr) {
-    return Status::internal(fmt::format("{}: a scratch of {} bytes, {} are needed", label(), scratch.bytes.size(),
-                                        layout().end));
+    return Status::internal(
+        fmt::format("{}: a scratch of {} bytes, {} are needed", label(), scratch.bytes.size(), layout().end));
   }
   scratch.head_too_short = false;
   Decoder decoder(*this, fetched, scratch, sink);

@@ -1,8 +1,9 @@
 // Rows stored one column per gene (pqdata's dense matrices, and many exports).
 //
-// All columns of a row group are decoded together into a dense scratch of its rows, of which non-zeros are handed
-// out: a block is a row group, and the scratch is rows x columns x bytes of a value. Row groups that are too large
-// for that are refused when the file is opened, with the numbers; rewriting as lists is the way out.
+// All columns of a row group are decoded together into a dense scratch of its rows, of which non-zeros are
+// handed out: a block is a row group, and the scratch is rows x columns x bytes of a value. Row groups that
+// are too large for that are refused when the file is opened, with the numbers; rewriting as lists is the way
+// out.
 //
 // Thread contract: immutable. Ownership: keeps the file open.
 #pragma once
@@ -60,11 +61,11 @@ class WideSource final : public RowSource, public std::enable_shared_from_this<W
   }
 
   WideColumns columns_;
-  MatrixColumn first_;                   // of all: their type and codec
-  std::vector<std::string> paths_;       // of the columns, for messages
+  MatrixColumn first_;              // of all: their type and codec
+  std::vector<std::string> paths_;  // of the columns, for messages
   std::vector<std::uint8_t> max_def_;
-  std::vector<RowIndex> first_row_;      // of row groups, and one behind the last
-  std::vector<Chunk> chunks_;            // by row group, then column
+  std::vector<RowIndex> first_row_;  // of row groups, and one behind the last
+  std::vector<Chunk> chunks_;        // by row group, then column
   RowIndex largest_group_ = 0;
   SourceTraits traits_;
   Reservation held_;

@@ -10,7 +10,7 @@
 namespace penstock::plan {
 
 Result<BlockTable> BlockTable::build(std::span<const internal::FilePart> parts, RowIndex block_rows,
-                                     MemoryBudget& budget) {
+                                     bool exact, MemoryBudget& budget) {
   BlockTable table;
   std::uint64_t rows = 0;
   for (const auto& part : parts) rows += part.source->traits().n_rows;
@@ -22,7 +22,9 @@ Result<BlockTable> BlockTable::build(std::span<const internal::FilePart> parts, 
     const RowIndex n = part.source->traits().n_rows;
     std::uint64_t rank_before = 0;
     for (RowIndex first = 0; first < n;) {
-      const RowIndex last = std::min(part.source->cut(first, block_rows), n);
+      const RowIndex last = exact && block_rows < n - first
+                                ? first + block_rows
+                                : std::min(part.source->cut(first, block_rows), n);
       PENSTOCK_CHECK(last > first);
       std::uint64_t selected = last - first;
       if (part.selected) {

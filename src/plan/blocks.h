@@ -25,8 +25,9 @@ struct Block {
 
 class BlockTable {
  public:
-  // Cuts every file into blocks of about `block_rows` rows. Blocks without a selected row are left out.
-  static Result<BlockTable> build(std::span<const internal::FilePart> parts, RowIndex block_rows,
+  // Cuts every file into blocks of about `block_rows` rows, where its storage has boundaries; `exact`: of
+  // exactly so many, whatever the storage. Blocks without a selected row are left out.
+  static Result<BlockTable> build(std::span<const internal::FilePart> parts, RowIndex block_rows, bool exact,
                                   MemoryBudget& budget);
 
   std::uint64_t size() const { return blocks_.size(); }

@@ -99,7 +99,7 @@ SizingInput tahoe() {
   in.n_cols = 62710;
   for (int i = 0; i < 1000; ++i) in.lengths.add(900 + i);
   in.rows_per_chunk = 12;
-  in.cheap_heads = true;
+  in.head_cost = head_cost(true, true);
   return in;
 }
 
@@ -115,7 +115,7 @@ TEST(SizeWindow, FollowsTheRulesOfTheDesign) {
   EXPECT_LE(w->page_bytes, 256u << 10);
   // With chunks whose heads cannot be had alone, the amplification rule asks for longer blocks.
   SizingInput whole = tahoe();
-  whole.cheap_heads = false;
+  whole.head_cost = head_cost(false, true);
   EXPECT_GE(size_window(whole)->block_rows, 80u);
 }
 

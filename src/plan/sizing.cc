@@ -22,8 +22,13 @@ double effective_rows(double q, double b, double s) {
   return q / (1 + std::max(0.0, b - 1) * (q - 1) / (s - 1));
 }
 
-double decode_cost(double b, double rows_per_chunk, bool cheap_heads) {
-  return 1 + (cheap_heads ? kHeadCost : 1.0) * rows_per_chunk / b;
+double head_cost(bool cheap_heads, bool rows_cross_chunks) {
+  return !rows_cross_chunks ? 0 : cheap_heads ? kHeadCost : 1;
+}
+
+double decode_cost(double b, double rows_per_chunk, double head_cost) {
+  // Where no row crosses, a block smaller than a chunk decodes all of it.
+  return head_cost == 0 ? std::max(1.0, rows_per_chunk / b) : 1 + head_cost * rows_per_chunk / b;
 }
 
 namespace {
@@ -58,9 +63,8 @@ std::uint64_t choose_block_rows(const SizingInput& in, double s) {
   if (in.shuffle && q > 1) {
     const double target = 0.8 * std::min(q, 1024.0);
     b = std::min(largest, 1 + (q / target - 1) * (s - 1) / (q - 1));
-    const double head = in.cheap_heads ? kHeadCost : 1.0;
-    if (in.rows_per_chunk > 0 && (decode_cost(b, chunk, in.cheap_heads) > kMaxAmplification || b < chunk)) {
-      b = std::min(largest, std::ceil(head / (kMaxAmplification - 1)) * chunk);
+    if (in.rows_per_chunk > 0 && (decode_cost(b, chunk, in.head_cost) > kMaxAmplification || b < chunk)) {
+      b = std::min(largest, std::max(1.0, std::ceil(in.head_cost / (kMaxAmplification - 1))) * chunk);
     }
   }
   if (in.rows_per_chunk == 0) b = std::max(b, 16.0);  // row-addressable: keep reads of a few KB at least

@@ -29,8 +29,8 @@ struct SizingInput {
   std::uint64_t n_rows = 0;  // selected
   std::uint64_t n_cols = 0;
   RowLengths lengths;
-  double rows_per_chunk = 0;  // 0: row-addressable
-  bool cheap_heads = false;
+  double rows_per_chunk = 0;         // 0: row-addressable
+  double head_cost = 1;              // see head_cost()
   double value_bytes_in_window = 1;  // mean over the sample, per entry
   // shuffle == false: the most entries in any four consecutive batches (exact bound); else unused
   std::uint64_t ordered_entries = 0;
@@ -39,10 +39,12 @@ struct SizingInput {
 // What q rows drawn from blocks of b rows in a window of s are worth as independent draws when all rows of a
 // block share a label. Bounds: 1 when the window is one block, q when blocks are single rows.
 double effective_rows(double q, double b, double s);
-// Decoding work of blocks of b rows, relative to decoding every chunk once: the chunk that a block's last row
-// runs into is decoded once more, or only its head where the codec allows. rows_per_chunk 0: row-addressable,
-// always 1.
-double decode_cost(double b, double rows_per_chunk, bool cheap_heads);
+// What the chunk costs that a block's last row runs into, in chunks: all of it, only its head where the codec
+// allows, or nothing where chunks begin and end with rows.
+double head_cost(bool cheap_heads, bool rows_cross_chunks);
+// Decoding work of blocks of b rows, relative to decoding every chunk once. rows_per_chunk 0:
+// row-addressable, always 1.
+double decode_cost(double b, double rows_per_chunk, double head_cost);
 
 // Decided by data and memory alone.
 struct WindowSizing {

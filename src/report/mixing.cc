@@ -117,8 +117,8 @@ class Counts {
 Result<std::vector<Wanted>> rows_of_batches(const internal::DatasetImpl& data, const Order& order,
                                             const plan::Share& share, const Mixing& mixing,
                                             MemoryBudget& budget) {
-  PENSTOCK_ASSIGN_OR_RETURN(const auto blocks,
-                            plan::BlockTable::build(data.parts(), order.block_rows, budget));
+  PENSTOCK_ASSIGN_OR_RETURN(
+      const auto blocks, plan::BlockTable::build(data.parts(), order.block_rows, order.exact_blocks, budget));
   const plan::Tape tape(&blocks, order.shuffle, order.seed, order.epoch);
   plan::WindowSequence windows(share, order.batch_size, order.window_rows, order.epoch == 0);
   std::vector<Wanted> wanted;  // row: on the tape, until further down

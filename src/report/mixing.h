@@ -28,6 +28,7 @@ struct Order {
   std::uint64_t batch_size = 1, block_rows = 1, window_rows = 1;
   std::uint32_t rank = 0, world_size = 1;
   bool drop_last = false;
+  bool exact_blocks = false;  // block_rows was given, not planned
 };
 
 // Batches of one order. counts[batch * lines + line] cells.

@@ -22,9 +22,9 @@ std::shared_ptr<FakeDataset> fake() {
   return std::make_shared<FakeDataset>(spec);
 }
 
-Order order_of(const Plan& plan, std::uint64_t epoch, bool drop_last = false) {
+Order order_of(const Plan& plan, std::uint64_t epoch, bool drop_last, bool exact_blocks) {
   return {plan.seed,        epoch,     plan.shuffle,    plan.batch_size, plan.block_rows,
-          plan.window_rows, plan.rank, plan.world_size, drop_last};
+          plan.window_rows, plan.rank, plan.world_size, drop_last,       exact_blocks};
 }
 
 void expect_same_as_loader(LoaderOptions options, std::uint64_t epoch, bool every_third = false) {

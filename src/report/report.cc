@@ -118,7 +118,7 @@ Json trade_off_json(const Plan& plan, const loader::EngineConfig& config) {
     return Json{{"block_rows", b},
                 {"blocks_in_window", s / b},
                 {"q_eff", plan::effective_rows(q, b, s)},
-                {"decode_cost", plan::decode_cost(b, chunk, config.cheap_heads)}};
+                {"decode_cost", plan::decode_cost(b, chunk, config.head_cost)}};
   };
   Json out;
   out["rows_per_chunk"] = chunk;
@@ -199,6 +199,7 @@ Result<std::string> report_html(const Loader& loader, const Dataset& dataset, co
     order.rank = plan.rank;
     order.world_size = plan.world_size;
     order.drop_last = chosen.drop_last;
+    order.exact_blocks = chosen.block_rows != 0;
     const auto given = chosen.categories.find(label);
     auto mixing = report::measure_mixing(dataset.impl(), label,
                                          given == chosen.categories.end() ? nullptr : &given->second, order,

@@ -52,6 +52,8 @@ struct SourceTraits {
   // chunk costs about what it holds (a block's last row usually runs into one more chunk).
   std::uint64_t n_chunks = 0;
   bool cheap_heads = false;
+  // False: chunks begin and end with rows, as row groups do, so no block shares one with the next.
+  bool rows_cross_chunks = true;
 };
 
 struct ReadCost {
@@ -60,17 +62,19 @@ struct ReadCost {
   std::uint64_t requests = 0;
 };
 
-// Consecutive rows of one tile, CSR. offsets has rows.size() + 1 entries, relative to the tile's arrays
-// (offsets[0] may be > 0). Column indices are as stored: not checked against n_cols, maybe unsorted or
-// repeated; the receiver validates. Valid during the call only.
+// Consecutive rows of one tile, CSR. Row i has the entries [begins[i], ends[i]) of the tile's arrays; both
+// have rows.size() elements and ascend, with gaps where a source leaves entries out. Column indices are as
+// stored: not checked against n_cols, maybe unsorted or repeated; the receiver validates. Types may be
+// narrower than the traits say where they hold the same values. Valid during the call only.
 struct CsrTile {
   RowRange rows;
-  std::span<const std::uint64_t> offsets;
+  const std::uint64_t* begins = nullptr;
+  const std::uint64_t* ends = nullptr;
   const std::byte* indices = nullptr;  // index_type, little-endian, aligned to its size
   const std::byte* values = nullptr;   // value_type, little-endian, aligned to its size
   NumericType index_type = NumericType::i32;
   NumericType value_type = NumericType::f32;
-  // element number (in the file's arrays) of offsets == 0, for messages
+  // element number (in the file's arrays) of the tile's element 0, for messages
   std::uint64_t first_element = 0;
 };
 
@@ -89,6 +93,8 @@ struct Scratch {
   // Set by decode() when it failed for one reason only: the estimated head of a chunk was too short. The rows
   // that the sink has not got yet can be had from `Heads::whole` requests.
   bool head_too_short = false;
+  // Entries that decode() left out because the file's gene table does not know their gene: added to.
+  std::uint64_t entries_dropped = 0;
 };
 
 class RowSource {
@@ -105,6 +111,8 @@ class RowSource {
 
   // `wanted` below is ascending, disjoint, inside [0, n_rows). Costs are those of estimated heads.
   virtual ReadCost cost(std::span<const RowRange> wanted) const = 0;
+  // At least as many as the entries of these rows, from metadata alone.
+  virtual std::uint64_t most_entries(RowRange rows) const = 0;
   // Appends the byte ranges that decode() will look up; the caller coalesces the list. No I/O.
   virtual Status requests(std::span<const RowRange> wanted, Heads heads, RequestList& list) const = 0;
   // Decodes the wanted rows out of fetched bytes. No I/O, no allocation.

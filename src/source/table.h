@@ -67,8 +67,8 @@ class TableColumn {
   virtual Result<std::shared_ptr<const CodedStrings>> code_strings(MemoryBudget& budget) const = 0;
 };
 
-// The smallest and largest value of a run of rows, where the file's statistics tell: what a selection can skip
-// without reading. Text of numbers is their shortest spelling.
+// The smallest and largest value of a run of rows, where the file's statistics tell: what a selection can
+// skip without reading. Text of numbers is their shortest spelling.
 struct ColumnBounds {
   RowRange rows;
   std::optional<std::string> min, max;  // truncated strings are bounds all the same

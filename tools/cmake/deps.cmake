@@ -7,6 +7,10 @@ find_package(nlohmann_json REQUIRED)    # nlohmann-json3-dev
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(libdeflate REQUIRED IMPORTED_TARGET libdeflate)  # libdeflate-dev
 pkg_check_modules(libhwy REQUIRED IMPORTED_TARGET libhwy)          # libhwy-dev
+pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd)           # libzstd-dev
+pkg_check_modules(lz4 REQUIRED IMPORTED_TARGET liblz4)             # liblz4-dev
+pkg_check_modules(brotli REQUIRED IMPORTED_TARGET libbrotlidec)    # libbrotli-dev
+find_package(Snappy REQUIRED)                                      # libsnappy-dev
 find_library(LZF_LIBRARY lzf REQUIRED)                             # liblzf-dev
 find_path(LZF_INCLUDE_DIR liblzf/lzf.h REQUIRED)
 if(PENSTOCK_BUILD_CLI)
@@ -14,6 +18,7 @@ if(PENSTOCK_BUILD_CLI)
 endif()
 if(PENSTOCK_BUILD_TESTS)
   find_package(GTest REQUIRED)          # libgtest-dev libgmock-dev
+  pkg_check_modules(brotlienc REQUIRED IMPORTED_TARGET libbrotlienc)  # libbrotli-dev
 endif()
 if(PENSTOCK_BUILD_BENCHMARKS)
   find_package(benchmark REQUIRED)      # libbenchmark-dev

@@ -24,13 +24,12 @@ class RowKeeper final : public RowSink {
  public:
   Status csr(const CsrTile& tile) override {
     ++tiles;
-    EXPECT_EQ(tile.offsets.size(), tile.rows.size() + 1);
     EXPECT_GT(tile.rows.size(), 0u);
     const std::size_t item = numeric_size(tile.value_type), id = numeric_size(tile.index_type);
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(tile.values) % item, 0u);
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(tile.indices) % id, 0u);
     for (std::size_t r = 0; r < tile.rows.size(); ++r) {
-      const std::uint64_t begin = tile.offsets[r], end = tile.offsets[r + 1];
+      const std::uint64_t begin = tile.begins[r], end = tile.ends[r];
       Row row;
       row.indices.resize(end - begin);
       anndata::to_int64(tile.index_type, tile.indices + begin * id, row.indices);

@@ -133,6 +133,7 @@ class FakeSource : public RowSource {
     c.decoded = c.stored;
     return c;
   }
+  std::uint64_t most_entries(RowRange rows) const override { return offsets_[rows.last] - offsets_[rows.first]; }
   Status requests(std::span<const RowRange> wanted, Heads, RequestList& list) const override {
     for (const RowRange& r : wanted) {
       list.add(read_.get(), offsets_[r.first] * 8, (offsets_[r.last] - offsets_[r.first]) * 8);
@@ -147,10 +148,11 @@ class FakeSource : public RowSource {
         const auto bytes = fetched.find(read_.get(), offsets_[r] * 8, n * 8);
         if (bytes.size() != n * 8) return Status::internal("bytes were not fetched");
         copy(scratch.bytes.data(), bytes.data(), bytes.size());
-        const std::uint64_t offsets[2] = {0, n};
+        const std::uint64_t begin = 0;
         CsrTile tile;
         tile.rows = {r, r + 1};
-        tile.offsets = offsets;
+        tile.begins = &begin;
+        tile.ends = &n;
         tile.indices = scratch.bytes.data();
         tile.values = scratch.bytes.data() + n * 4;
         PENSTOCK_RETURN_IF_ERROR(sink.csr(tile));

@@ -14,7 +14,7 @@ namespace penstock::parquet {
 struct HybridRun {
   std::uint64_t count = 0;  // values; of a packed run maybe up to 7 more than the page has
   bool packed = false;
-  std::uint32_t value = 0;            // of every value, when !packed
+  std::uint32_t value = 0;           // of every value, when !packed
   std::span<const std::byte> bytes;  // when packed: ceil(count * width / 8) of them, fewer when truncated
 };
 
@@ -30,6 +30,16 @@ class HybridReader {
   // The next out.size() values; more values than there are is `truncated`.
   DecodeError read(std::span<std::uint32_t> out);
   DecodeError skip(std::uint64_t n);
+
+  // A part of a run, at most n > 0 values of it.
+  struct Piece {
+    std::uint64_t count = 0;
+    bool packed = false;
+    std::uint32_t value = 0;           // when !packed
+    const std::byte* bytes = nullptr;  // when packed: skip values, which were taken before, then `count`
+    std::uint64_t skip = 0;            // below 8
+  };
+  DecodeError take(std::uint64_t n, Piece* out);
 
   int width() const { return width_; }
 

@@ -17,8 +17,8 @@ namespace penstock::parquet {
 class IndexReader {
  public:
   IndexReader() = default;
-  // `values`: the value section of the page. `bad_width` for a width above 32; an empty section is legal for a
-  // page without values.
+  // `values`: the value section of the page. `bad_width` for a width above 32; an empty section is legal for
+  // a page without values.
   static DecodeError open(std::span<const std::byte> values, std::uint32_t dictionary_size, IndexReader* out);
 
   // The next n values: out[i] = table[index]. table has dictionary_size entries. T: uint8_t, uint16_t,
@@ -31,6 +31,9 @@ class IndexReader {
   DecodeError skip(std::uint64_t n);
 
  private:
+  template <class F, class G>
+  DecodeError for_each(std::uint64_t n, F&& f, G&& same);
+
   HybridReader runs_;
   std::uint32_t dictionary_size_ = 0;
 };

@@ -1,4 +1,5 @@
-// Repetition and definition levels, by runs: a list of 1,400 entries is a 0 and a run of 1s, not 1,400 levels.
+// Repetition and definition levels, by runs: a list of 1,400 entries is a 0 and a run of 1s, not 1,400
+// levels.
 //
 // Thread contract: pure functions. No allocation.
 #pragma once
@@ -32,8 +33,9 @@ struct ListPage {
 
 // Walks n_levels levels. starts[i] = number, among the values stored in this page, of the first value of the
 // i-th row that begins in it; an empty row's start is that of the next. `starts` holds at least
-// min(n_levels, what the caller knows to be the most rows); more rows are `out_of_range`. max_def, element_def
-// and list_def as in Column. Fast path: def is one run of max_def; rep is walked by runs and set bits.
+// min(n_levels, what the caller knows to be the most rows); more rows are `out_of_range`. max_def,
+// element_def and list_def as in Column. Fast path: def is one run of max_def; rep is walked by runs and set
+// bits.
 DecodeError list_starts(std::span<const std::byte> rep, std::span<const std::byte> def, std::uint8_t max_def,
                         std::uint8_t element_def, std::uint8_t list_def, std::uint64_t n_levels,
                         std::span<std::uint32_t> starts, ListPage* out);

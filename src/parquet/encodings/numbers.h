@@ -9,6 +9,8 @@
 #include <span>
 
 #include "parquet/encodings/decode_error.h"
+#include "parquet/encodings/delta.h"
+#include "parquet/encodings/hybrid.h"
 #include "parquet/metadata.h"
 
 namespace penstock::parquet {
@@ -25,7 +27,17 @@ class NumberReader {
   DecodeError read(std::byte* out, std::uint64_t n);
   DecodeError skip(std::uint64_t n);
 
-  // The implementer fills in the private part.
+ private:
+  enum class Kind : std::uint8_t { plain, split, bits, runs, delta };
+  DecodeError read_delta(std::byte* out, std::uint64_t n);
+
+  Kind kind_ = Kind::plain;
+  std::size_t size_ = 0;     // bytes of a value in the file
+  std::uint64_t total_ = 0;  // values of the page
+  std::uint64_t at_ = 0;     // values taken
+  std::span<const std::byte> bytes_;
+  HybridReader runs_;
+  DeltaReader delta_;
 };
 
 }  // namespace penstock::parquet

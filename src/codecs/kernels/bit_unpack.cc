@@ -1,0 +1,119 @@
+#include "codecs/kernels/bit_unpack.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "codecs/kernels/bit_unpack_ref.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "codecs/kernels/bit_unpack.cc"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace penstock::internal::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+#if HWY_TARGET == HWY_SCALAR
+
+std::uint32_t unpack_groups(const std::uint8_t* in, int width, std::size_t groups, std::uint32_t* out) {
+  return bit_unpack_ref(reinterpret_cast<const std::byte*>(in), width, groups * 8, out);
+}
+
+#else
+
+// Eight values take `width` bytes. Four of them at a time: their bytes are spread over the 32-bit lanes by a
+// byte shuffle, shifted down lane by lane and masked. A value of up to 25 bits lies within 4 bytes wherever
+// it begins. Reads 16 bytes from the byte of each fourth value on.
+std::uint32_t unpack_groups(const std::uint8_t* HWY_RESTRICT in, int width, std::size_t groups,
+                            std::uint32_t* HWY_RESTRICT out) {
+  const hn::Full128<std::uint8_t> d8;
+  const hn::Full128<std::uint32_t> d32;
+  alignas(16) std::uint8_t bytes[2][16];
+  alignas(16) std::uint32_t shifts[2][4];
+  const std::size_t second = static_cast<std::size_t>(width) / 2;  // byte of the fifth value
+  for (int half = 0; half < 2; ++half) {
+    for (int lane = 0; lane < 4; ++lane) {
+      const int bit = (4 * half + lane) * width - (half == 0 ? 0 : static_cast<int>(second) * 8);
+      shifts[half][lane] = static_cast<std::uint32_t>(bit % 8);
+      for (int b = 0; b < 4; ++b) {
+        bytes[half][4 * lane + b] = static_cast<std::uint8_t>(std::min(bit / 8 + b, 15));
+      }
+    }
+  }
+  const auto table0 = hn::Load(d8, bytes[0]), table1 = hn::Load(d8, bytes[1]);
+  const auto shift0 = hn::Load(d32, shifts[0]), shift1 = hn::Load(d32, shifts[1]);
+  const auto mask = hn::Set(d32, static_cast<std::uint32_t>((std::uint64_t{1} << width) - 1));
+  auto any = hn::Zero(d32);
+  for (std::size_t g = 0; g < groups; ++g) {
+    const auto raw0 = hn::TableLookupBytes(hn::LoadU(d8, in), table0);
+    const auto raw1 = hn::TableLookupBytes(hn::LoadU(d8, in + second), table1);
+    const auto v0 = hn::And(hn::Shr(hn::BitCast(d32, raw0), shift0), mask);
+    const auto v1 = hn::And(hn::Shr(hn::BitCast(d32, raw1), shift1), mask);
+    any = hn::Or(any, hn::Or(v0, v1));
+    hn::StoreU(v0, d32, out);
+    hn::StoreU(v1, d32, out + 4);
+    in += width;
+    out += 8;
+  }
+  alignas(16) std::uint32_t lanes[4];
+  hn::Store(any, d32, lanes);
+  return lanes[0] | lanes[1] | lanes[2] | lanes[3];
+}
+
+#endif  // HWY_TARGET == HWY_SCALAR
+
+}  // namespace penstock::internal::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace penstock::internal {
+
+HWY_EXPORT(unpack_groups);
+
+namespace {
+
+constexpr int kWidest = 25;  // of what unpack_groups takes
+
+// Wider values: eight bytes hold one wherever it begins.
+std::uint32_t unpack_wide(const std::byte* in, std::size_t bytes, int width, std::size_t n,
+                          std::uint32_t* out) {
+  const auto mask = static_cast<std::uint32_t>((std::uint64_t{1} << width) - 1);
+  std::uint32_t any = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    const std::size_t bit = i * static_cast<std::size_t>(width);
+    std::uint64_t word = 0;
+    std::memcpy(&word, in + bit / 8, std::min<std::size_t>(8, bytes - bit / 8));
+    out[i] = static_cast<std::uint32_t>(word >> (bit % 8)) & mask;
+    any |= out[i];
+  }
+  return any;
+}
+
+}  // namespace
+
+std::uint32_t bit_unpack(const std::byte* in, int width, std::size_t n, std::uint32_t* out) {
+  if (width == 0) {
+    std::fill_n(out, n, 0U);
+    return 0;
+  }
+  const std::size_t bytes = (n * static_cast<std::size_t>(width) + 7) / 8;
+  if (width > kWidest) return unpack_wide(in, bytes, width, n, out);
+  // Groups of eight whose loads end inside the input; a group's second load begins at width / 2.
+  const std::size_t reach = static_cast<std::size_t>(width) / 2 + 16;
+  std::size_t groups = n / 8;
+  if (bytes < reach) {
+    groups = 0;
+  } else {
+    groups = std::min(groups, (bytes - reach) / static_cast<std::size_t>(width) + 1);
+  }
+  std::uint32_t any = 0;
+  if (groups > 0) {
+    any = HWY_DYNAMIC_DISPATCH(unpack_groups)(reinterpret_cast<const std::uint8_t*>(in), width, groups, out);
+  }
+  const std::size_t done = groups * 8, from = groups * static_cast<std::size_t>(width);
+  return any | unpack_wide(in + from, bytes - from, width, n - done, out + done);
+}
+
+}  // namespace penstock::internal
+#endif  // HWY_ONCE

@@ -1,0 +1,190 @@
+#include "parquet/encodings/levels.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "parquet/encodings/hybrid.h"
+
+namespace penstock::parquet {
+namespace {
+
+// Levels one after the other, by runs of one value: what list columns are walked by when not every entry
+// exists.
+class LevelRuns {
+ public:
+  LevelRuns(std::span<const std::byte> bytes, std::uint8_t max)
+      : reader_(bytes, level_width(max)), max_(max) {}
+
+  // The next level, and how many more of the same follow it at least (count >= 1).
+  DecodeError peek(std::uint8_t* level, std::uint64_t* count) {
+    if (left_ == 0) {
+      const DecodeError error = fill();
+      if (error != DecodeError::ok) return error;
+    }
+    *level = static_cast<std::uint8_t>(same_ ? value_ : buffer_[at_]);
+    *count = same_ ? left_ : 1;
+    return *level <= max_ ? DecodeError::ok : DecodeError::out_of_range;
+  }
+  void pass(std::uint64_t n) {
+    left_ -= n;
+    at_ += n;
+  }
+
+ private:
+  static constexpr std::uint64_t kPiece = 512;
+
+  DecodeError fill() {
+    HybridReader::Piece piece;
+    if (max_ == 0) {
+      same_ = true;
+      value_ = 0;
+      left_ = ~std::uint64_t{0};
+      return DecodeError::ok;
+    }
+    const DecodeError error = reader_.take(kPiece, &piece);
+    if (error != DecodeError::ok) return error;
+    at_ = 0;
+    left_ = piece.count;
+    same_ = !piece.packed;
+    value_ = piece.value;
+    // Narrow levels: a few bytes.
+    if (piece.packed) {
+      const auto width = static_cast<std::uint64_t>(reader_.width());
+      for (std::uint64_t i = 0; i < piece.count; ++i) {
+        const std::uint64_t bit = (piece.skip + i) * width;
+        std::uint32_t value = 0;
+        for (std::uint64_t b = 0; b < width; ++b) {
+          value |= (static_cast<std::uint32_t>(piece.bytes[(bit + b) / 8]) >> ((bit + b) % 8) & 1U) << b;
+        }
+        buffer_[i] = static_cast<std::uint8_t>(value);
+      }
+    }
+    return DecodeError::ok;
+  }
+
+  HybridReader reader_;
+  std::uint8_t max_;
+  bool same_ = true;
+  std::uint32_t value_ = 0;
+  std::uint64_t left_ = 0, at_ = 0;
+  std::uint8_t buffer_[kPiece];
+};
+
+// Every entry exists, so an entry's level and its value have one number: rows begin where the repetition
+// level is 0.
+DecodeError starts_of_full(std::span<const std::byte> rep, std::uint64_t n, std::span<std::uint32_t> starts,
+                           ListPage* out) {
+  HybridReader reader(rep, 1);
+  std::uint64_t at = 0;
+  const auto begins = [&](std::uint64_t position) {
+    if (out->rows == starts.size()) return false;
+    if (out->rows == 0) out->values_before = position;
+    starts[out->rows++] = static_cast<std::uint32_t>(position);
+    return true;
+  };
+  while (at < n) {
+    HybridReader::Piece piece;
+    const DecodeError error = reader.take(n - at, &piece);
+    if (error != DecodeError::ok) return error;
+    if (!piece.packed) {
+      if (piece.value > 1) return DecodeError::out_of_range;
+      for (std::uint64_t i = 0; piece.value == 0 && i < piece.count; ++i) {
+        if (!begins(at + i)) return DecodeError::out_of_range;
+      }
+    } else {
+      // skip is 0: pieces are taken whole. Zero bits, eight values a byte.
+      for (std::uint64_t i = 0; i < piece.count; i += 8) {
+        auto zeros = static_cast<std::uint32_t>(~static_cast<std::uint32_t>(piece.bytes[i / 8]) & 0xffU);
+        if (piece.count - i < 8) zeros &= (1U << (piece.count - i)) - 1;
+        for (; zeros != 0; zeros &= zeros - 1) {
+          if (!begins(at + i + static_cast<std::uint64_t>(std::countr_zero(zeros))))
+            return DecodeError::out_of_range;
+        }
+      }
+    }
+    at += piece.count;
+  }
+  if (out->rows == 0) out->values_before = n;
+  out->values = n;
+  return DecodeError::ok;
+}
+
+}  // namespace
+
+int level_width(std::uint8_t max_level) { return std::bit_width(static_cast<unsigned>(max_level)); }
+
+DecodeError all_at(std::span<const std::byte> levels, std::uint8_t max_level, std::uint64_t n, bool* out) {
+  *out = true;
+  if (max_level == 0) return DecodeError::ok;
+  LevelRuns runs(levels, max_level);
+  while (n > 0) {
+    std::uint8_t level = 0;
+    std::uint64_t count = 0;
+    const DecodeError error = runs.peek(&level, &count);
+    if (error != DecodeError::ok) return error;
+    if (level != max_level) *out = false;
+    count = std::min(count, n);
+    runs.pass(count);
+    n -= count;
+  }
+  return DecodeError::ok;
+}
+
+DecodeError read_levels(std::span<const std::byte> levels, std::uint8_t max_level, std::uint64_t n,
+                        std::uint8_t* out) {
+  LevelRuns runs(levels, max_level);
+  while (n > 0) {
+    std::uint8_t level = 0;
+    std::uint64_t count = 0;
+    const DecodeError error = runs.peek(&level, &count);
+    if (error != DecodeError::ok) return error;
+    count = std::min(count, n);
+    out = std::fill_n(out, count, level);
+    runs.pass(count);
+    n -= count;
+  }
+  return DecodeError::ok;
+}
+
+DecodeError list_starts(std::span<const std::byte> rep, std::span<const std::byte> def, std::uint8_t max_def,
+                        std::uint8_t element_def, std::uint8_t list_def, std::uint64_t n_levels,
+                        std::span<std::uint32_t> starts, ListPage* out) {
+  *out = ListPage();
+  bool full = true;
+  const DecodeError checked = all_at(def, max_def, n_levels, &full);
+  if (checked != DecodeError::ok) return checked;
+  if (full) return starts_of_full(rep, n_levels, starts, out);
+  LevelRuns reps(rep, 1), defs(def, max_def);
+  for (std::uint64_t i = 0; i < n_levels;) {
+    std::uint8_t r = 0, d = 0;
+    std::uint64_t r_count = 0, d_count = 0;
+    DecodeError error = reps.peek(&r, &r_count);
+    if (error == DecodeError::ok) error = defs.peek(&d, &d_count);
+    if (error != DecodeError::ok) return error;
+    const std::uint64_t n = std::min({r_count, d_count, n_levels - i});
+    // Of a run of row beginnings each is a row; of a run inside a row only the entries count.
+    if (r == 0) {
+      if (starts.size() - out->rows < n) return DecodeError::out_of_range;
+      if (out->rows == 0) out->values_before = out->values;
+      for (std::uint64_t k = 0; k < n; ++k) {
+        starts[out->rows++] = static_cast<std::uint32_t>(out->values + (d == max_def ? k : 0));
+      }
+      if (d < list_def) out->null_lists += n;
+    } else if (d < element_def) {
+      return DecodeError::out_of_range;  // a null or empty list inside a row
+    }
+    if (d == max_def) {
+      out->values += n;
+    } else if (d >= element_def) {
+      out->null_elements += n;
+    }
+    reps.pass(n);
+    defs.pass(n);
+    i += n;
+  }
+  if (out->rows == 0) out->values_before = out->values;
+  return DecodeError::ok;
+}
+
+}  // namespace penstock::parquet
