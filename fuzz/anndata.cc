@@ -57,8 +57,8 @@ class Sink final : public RowSink {
 
   Status csr(const CsrTile& tile) override {
     const SourceTraits& traits = source_.traits();
-    require(tile.offsets.size() == tile.rows.size() + 1 && tile.rows.size() > 0,
-            "a tile without its offsets");
+    require(tile.rows.size() > 0 && tile.begins != nullptr && tile.ends != nullptr,
+            "a tile without its rows");
     require(tile.value_type == traits.value_type && tile.index_type == traits.index_type,
             "a tile of other types");
     const std::size_t item = numeric_size(tile.value_type), id = numeric_size(tile.index_type);

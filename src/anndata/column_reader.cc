@@ -7,29 +7,10 @@
 #include <new>
 #include <stdexcept>
 
-#include "anndata/numbers.h"
 #include "base/checked.h"
 #include "memory/reserve_for.h"
-
-namespace penstock {
-
-std::uint64_t Column::size() const {
-  switch (kind) {
-    case Kind::categorical:
-      return codes.size();
-    case Kind::string:
-      return strings.size();
-    case Kind::integer:
-      return integers.size();
-    case Kind::floating:
-      return floats.size();
-    case Kind::boolean:
-      return booleans.size();
-  }
-  return 0;
-}
-
-}  // namespace penstock
+#include "source/column_text.h"
+#include "source/numbers.h"
 
 namespace penstock::anndata {
 
@@ -96,37 +77,11 @@ Status read_codes(const FrameColumn& from, std::uint64_t first, std::uint64_t co
   return {};
 }
 
-// Column values as text, in order; categorical columns have been dealt with.
-std::vector<std::string> texts_of(Column&& column) {
-  if (column.kind == Column::Kind::string) return std::move(column.strings);
-  std::vector<std::string> texts(column.size());
-  for (std::size_t i = 0; i < texts.size(); ++i) {
-    switch (column.kind) {
-      case Column::Kind::integer:
-        texts[i] = integer_text(column.integers[i], column.is_unsigned);
-        break;
-      case Column::Kind::floating:
-        texts[i] = float_text(column.floats[i]);
-        break;
-      default:
-        texts[i] = column.booleans[i] != 0 ? "True" : "False";
-        break;
-    }
-  }
-  return texts;
-}
-
 bool any_missing(const Column& column) {
   return std::any_of(column.missing.begin(), column.missing.end(), [](std::uint8_t m) { return m != 0; });
 }
 
 }  // namespace
-
-ByteCount string_bytes(const std::vector<std::string>& strings) {
-  ByteCount bytes = strings.capacity() * sizeof(std::string);
-  for (const std::string& s : strings) bytes += s.capacity() > 15 ? s.capacity() + 1 : 0;
-  return bytes;
-}
 
 std::uint64_t rows_at_once(const FrameColumn& column) {
   constexpr std::uint64_t kRows = 64 << 10;
@@ -181,33 +136,6 @@ Result<std::shared_ptr<const Categories>> read_categories(const FrameColumn& col
   PENSTOCK_RETURN_IF_ERROR(
       resize_for(list.where, budget, result->held, MemoryTag::obs, string_bytes(result->names)));
   return std::shared_ptr<const Categories>(std::move(result));
-}
-
-Result<TextReader> TextReader::open(FrameColumn column, MemoryBudget& budget) {
-  TextReader reader;
-  if (column.encoding == Encoding::categorical) {
-    PENSTOCK_ASSIGN_OR_RETURN(reader.categories_, read_categories(column, budget));
-  }
-  reader.column_ = std::move(column);
-  return reader;
-}
-
-Result<std::vector<std::string>> TextReader::read(std::uint64_t first, std::uint64_t count) const {
-  const std::uint64_t n_categories = categories_ ? categories_->names.size() : 0;
-  PENSTOCK_ASSIGN_OR_RETURN(Column rows, read_rows(column_, first, count, n_categories));
-  if (categories_) {
-    std::vector<std::string> texts(rows.codes.size());
-    for (std::size_t i = 0; i < texts.size(); ++i) {
-      texts[i] = rows.codes[i] < 0 ? "nan" : categories_->names[static_cast<std::size_t>(rows.codes[i])];
-    }
-    return texts;
-  }
-  const std::vector<std::uint8_t> missing = std::move(rows.missing);
-  std::vector<std::string> texts = texts_of(std::move(rows));
-  for (std::size_t i = 0; i < missing.size(); ++i) {
-    if (missing[i] != 0) texts[i] = "nan";
-  }
-  return texts;
 }
 
 }  // namespace penstock::anndata

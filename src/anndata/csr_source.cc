@@ -6,8 +6,8 @@
 #include <new>
 
 #include "anndata/entry_window.h"
-#include "anndata/numbers.h"
 #include "base/checked.h"
+#include "source/numbers.h"
 
 namespace penstock::anndata {
 

@@ -8,7 +8,10 @@
 
 #include "anndata/column_reader.h"
 #include "anndata/obs_column.h"
+#include "anndata/table.h"
 #include "anndata/testing/memory_group.h"
+#include "source/coded_strings.h"
+#include "source/column_text.h"
 
 namespace penstock::anndata {
 namespace {
@@ -124,7 +127,7 @@ TEST(Frame, TheIndexHasAnyNameAndMayBeAGroup) {
   group->add("CellID", nullable("nullable-string-array", strings({"a", "b"}), {0, 0}));
   const auto frame = open(group);
   EXPECT_TRUE(frame.columns().empty());
-  const auto reader = TextReader::open(frame.index(), *ample());
+  const auto reader = TextReader::open(make_column(frame.index()), *ample());
   EXPECT_THAT(*reader->read(0, 2), ElementsAre("a", "b"));
   EXPECT_THAT(*reader->read(1, 1), ElementsAre("b"));
 }
@@ -133,8 +136,9 @@ TEST(Frame, NamesMayBeNumbersOrCategories) {
   const auto frame = open(testing::frame(
       "a.h5ad", 2, {{"n", numbers<std::int32_t>({3, 5})}, {"c", categorical({1, -1}, {"p", "q"})}}));
   const auto budget = ample();
-  EXPECT_THAT(*TextReader::open(*frame.column("n"), *budget)->read(0, 2), ElementsAre("3", "5"));
-  EXPECT_THAT(*TextReader::open(*frame.column("c"), *budget)->read(0, 2), ElementsAre("q", "nan"));
+  EXPECT_THAT(*TextReader::open(make_column(*frame.column("n")), *budget)->read(0, 2), ElementsAre("3", "5"));
+  EXPECT_THAT(*TextReader::open(make_column(*frame.column("c")), *budget)->read(0, 2),
+              ElementsAre("q", "nan"));
 }
 
 TEST(Frame, NoColumnsAreStoredAsNoNumbers) {
@@ -253,11 +257,11 @@ TEST(ObsColumn, StringsAreCodedBySortedName) {
         "a.h5ad", 4,
         {{"s", strings({"b", "a", "b", "c"})},
          {"n", nullable("nullable-string-array", strings({"b", "a", "", "c"}), {0, 0, 1, 1})}}));
-    const auto coded = code_strings(*frame.column("s"), *budget);
+    const auto coded = code_strings(*make_column(*frame.column("s")), *budget);
     ASSERT_TRUE(coded.ok());
     EXPECT_THAT((*coded)->names, ElementsAre("a", "b", "c"));
     EXPECT_THAT(stream<std::int32_t>(*(*coded)->column, 3), ElementsAre(1, 0, 1, 2));
-    const auto nullable_coded = code_strings(*frame.column("n"), *budget);
+    const auto nullable_coded = code_strings(*make_column(*frame.column("n")), *budget);
     EXPECT_THAT((*nullable_coded)->names, ElementsAre("a", "b"));
     EXPECT_THAT(stream<std::int32_t>(*(*nullable_coded)->column, 4), ElementsAre(1, 0, -1, -1));
     EXPECT_GT(budget->usage().used, 0u);
@@ -271,7 +275,7 @@ TEST(ObsColumn, CodesOfEveryWidthAndTooManyStrings) {
     std::vector<std::string> values;
     for (std::size_t i = 0; i < distinct; ++i) values.push_back("cell" + std::to_string(i + 100000));
     const auto frame = open(testing::frame("a.h5ad", distinct, {{"s", strings(values)}}));
-    const auto coded = code_strings(*frame.column("s"), *budget);
+    const auto coded = code_strings(*make_column(*frame.column("s")), *budget);
     if (distinct > kMaxDistinctStrings) {
       EXPECT_EQ(coded.status().code(), StatusCode::invalid_argument);
       EXPECT_THAT(coded.status().message(), HasSubstr("batch.index"));
@@ -284,7 +288,7 @@ TEST(ObsColumn, CodesOfEveryWidthAndTooManyStrings) {
   const auto small = MemoryBudget::create(1000);
   const auto frame =
       open(testing::frame("a.h5ad", 1000, {{"s", strings(std::vector<std::string>(1000, "x"))}}));
-  EXPECT_EQ(code_strings(*frame.column("s"), *small).status().code(), StatusCode::budget);
+  EXPECT_EQ(code_strings(*make_column(*frame.column("s")), *small).status().code(), StatusCode::budget);
   EXPECT_EQ(small->usage().used, 0u);
 }
 

@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <new>
 
-#include "anndata/numbers.h"
 #include "base/checked.h"
 #include "memory/reserve_for.h"
+#include "source/numbers.h"
 
 namespace penstock::anndata {
 

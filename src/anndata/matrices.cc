@@ -7,7 +7,7 @@
 #include <optional>
 
 #include "anndata/attributes.h"
-#include "anndata/numbers.h"
+#include "source/numbers.h"
 #include "store/readable.h"
 
 namespace penstock::anndata {

@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <limits>
 
-#include "anndata/numbers.h"
 #include "anndata/obs_column.h"
 #include "base/checked.h"
+#include "source/numbers.h"
 
 namespace penstock::anndata {
 
@@ -136,10 +136,6 @@ class StreamColumn final : public ObsColumn {
 };
 
 }  // namespace
-
-bool streams(const FrameColumn& column) {
-  return column.encoding != Encoding::string && column.encoding != Encoding::nullable_string;
-}
 
 std::shared_ptr<const ObsColumn> stream_column(FrameColumn column, std::uint64_t n_categories) {
   return std::make_shared<StreamColumn>(std::move(column), n_categories);

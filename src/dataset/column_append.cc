@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "anndata/column_reader.h"
 #include "dataset/selection.h"
 
 namespace penstock::internal {
@@ -13,7 +12,7 @@ using Kind = Column::Kind;
 
 // Rows [first, first + count) of the source as its own kind.
 Result<Column> read_slab(const ColumnSource& source, std::uint64_t first, std::uint64_t count) {
-  if (source.coded == nullptr) return anndata::read_rows(*source.column, first, count, source.n_categories);
+  if (source.coded == nullptr) return source.column->read(first, count, source.n_categories);
   Column slab;
   slab.kind = Kind::categorical;
   slab.codes.resize(count);
@@ -56,9 +55,9 @@ void append(Column& slab, std::size_t i, const std::vector<std::int32_t>* codes,
 }  // namespace
 
 Status append_selected(const ColumnSource& source, const FilePart& part, Column& out) {
-  const std::uint64_t n = source.column->size(), step = anndata::rows_at_once(*source.column);
+  const std::uint64_t n = source.column->size(), step = source.column->rows_at_once();
   // A categorical says by its codes what is missing.
-  const bool masked = source.column->mask != nullptr && out.kind != Kind::categorical;
+  const bool masked = source.column->masked() && out.kind != Kind::categorical;
   const std::uint64_t before = out.size();
   if (masked) out.missing.resize(before, 0);
   RowCursor cursor(part);

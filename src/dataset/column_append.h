@@ -7,16 +7,16 @@
 #include <cstdint>
 #include <vector>
 
-#include "anndata/frame.h"
 #include "dataset/dataset_impl.h"
 #include "penstock/dataset.h"
 #include "penstock/status.h"
 #include "source/obs_column.h"
+#include "source/table.h"
 
 namespace penstock::internal {
 
 struct ColumnSource {
-  const anndata::FrameColumn* column = nullptr;
+  const TableColumn* column = nullptr;
   std::uint64_t n_categories = 0;                    // of the file's own list
   const std::vector<std::int32_t>* codes = nullptr;  // local code + 1 -> code of `out`; null: the same
   const ObsColumn* coded = nullptr;                  // strings that go to a categorical: their local codes

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "anndata/column_reader.h"
 #include "dataset/dataset_impl.h"
 #include "dataset/opened_files.h"
 #include "dataset/row_reader.h"
@@ -67,7 +66,7 @@ Result<std::shared_ptr<const Dataset>> Dataset::open(std::vector<std::string> pa
   internal::Parts parts;
   for (const auto& file : opened->files) {
     internal::FilePart part;
-    part.source = file.content.matrix;
+    part.source = file.content->matrix();
     part.first_row = file.first_row;
     part.n_selected = part.source->traits().n_rows;
     parts.push_back(std::move(part));
@@ -90,13 +89,12 @@ std::vector<FileInfo> Dataset::files() const {
     const internal::FilePart& part = impl_->parts()[i];
     const auto& file = view(*this).opened()->files[i];
     const SourceTraits& traits = part.source->traits();
-    const File* bytes = file.content.matrix->data().file();
     FileInfo info;
     info.path = file.path;
     info.n_obs = traits.n_rows;
     info.first_row = part.first_row;
     info.selected = part.n_selected;
-    info.file_bytes = bytes != nullptr ? bytes->size() : 0;
+    info.file_bytes = file.content->file_bytes();
     info.entries = traits.lengths.entries;
     info.layout = traits.layout;
     infos.push_back(std::move(info));
@@ -128,7 +126,7 @@ Result<std::vector<std::string>> Dataset::categories(const std::string& obs_colu
 }
 
 std::vector<ColumnInfo> Dataset::var_columns() const {
-  const anndata::Frame& var = view(*this).opened()->files.front().content.var;
+  const Table& var = *view(*this).opened()->files.front().content->var();
   std::vector<ColumnInfo> infos;
   for (const std::string& name : var.columns()) infos.push_back(var.info(name));
   return infos;
@@ -136,16 +134,15 @@ std::vector<ColumnInfo> Dataset::var_columns() const {
 
 Result<Column> Dataset::var(const std::string& name) const {
   const auto& opened = *view(*this).opened();
-  PENSTOCK_ASSIGN_OR_RETURN(const auto source, opened.files.front().content.var.column(name));
-  std::shared_ptr<const anndata::Categories> list;
-  if (source.categories) {
-    PENSTOCK_ASSIGN_OR_RETURN(list, anndata::read_categories(source, *opened.budget));
+  PENSTOCK_ASSIGN_OR_RETURN(const auto source, opened.files.front().content->var()->column(name));
+  std::shared_ptr<const Categories> list;
+  if (source->encoding() == TableColumn::Encoding::categorical) {
+    PENSTOCK_ASSIGN_OR_RETURN(list, source->categories(*opened.budget));
   }
-  PENSTOCK_ASSIGN_OR_RETURN(Column column,
-                            anndata::read_rows(source, 0, source.size(), list ? list->names.size() : 0));
+  PENSTOCK_ASSIGN_OR_RETURN(Column column, source->read(0, source->size(), list ? list->names.size() : 0));
   column.name = name;
-  column.dtype = source.dtype;
-  column.ordered = source.ordered;
+  column.dtype = source->dtype();
+  column.ordered = source->ordered();
   if (list) {
     column.categories = list->names;
     column.categories_kind = list->kind;

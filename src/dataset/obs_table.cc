@@ -7,26 +7,22 @@
 #include <new>
 #include <unordered_map>
 
-#include "anndata/numbers.h"
 #include "dataset/column_append.h"
 #include "dataset/selection.h"
 #include "memory/reserve_for.h"
+#include "source/column_text.h"
+#include "source/numbers.h"
 
 namespace penstock::internal {
 
-using anndata::FrameColumn;
-using Encoding = FrameColumn::Encoding;
+using Encoding = TableColumn::Encoding;
 using Kind = Column::Kind;
 
 namespace {
 
-bool is_text(const FrameColumn& column) {
-  return column.encoding == Encoding::string || column.encoding == Encoding::nullable_string;
-}
-bool is_categorical(const FrameColumn& column) { return column.encoding == Encoding::categorical; }
-bool is_boolean(const FrameColumn& column) {
-  return column.encoding == Encoding::boolean || column.encoding == Encoding::nullable_boolean;
-}
+bool is_text(const TableColumn& column) { return column.encoding() == Encoding::string; }
+bool is_categorical(const TableColumn& column) { return column.encoding() == Encoding::categorical; }
+bool is_boolean(const TableColumn& column) { return column.encoding() == Encoding::boolean; }
 
 const char* kind_name(Kind kind) {
   switch (kind) {
@@ -67,7 +63,7 @@ bool name_less(Kind kind, const std::string& a, const std::string& b) {
 
 // Integers among floats are spelled as floats, so that equal numbers are one category.
 std::string spelled_as(Kind kind, Kind from, const std::string& text) {
-  return kind == Kind::floating && from == Kind::integer ? anndata::float_text(number_of(text)) : text;
+  return kind == Kind::floating && from == Kind::integer ? float_text(number_of(text)) : text;
 }
 
 template <class F>
@@ -83,12 +79,12 @@ auto guarded(const std::string& name, F&& f) -> decltype(f()) {
 
 std::vector<ColumnInfo> ObsTable::columns() const {
   std::vector<ColumnInfo> infos;
-  for (const std::string& name : files_.front().obs.columns()) {
-    ColumnInfo info = files_.front().obs.info(name);
+  for (const std::string& name : files_.front().obs->columns()) {
+    ColumnInfo info = files_.front().obs->info(name);
     for (const File& file : files_) {
-      if (!info.usable || file.obs.has(name)) continue;
+      if (!info.usable || file.obs->has(name)) continue;
       info.usable = false;
-      info.why = fmt::format("{}: no column '{}'", file.obs.where(), name);
+      info.why = fmt::format("{}: no column '{}'", file.obs->where(), name);
     }
     infos.push_back(std::move(info));
   }
@@ -103,16 +99,16 @@ Status ObsTable::mismatch(const std::string& name, std::size_t a, const std::str
 
 Status ObsTable::merge_numbers(const std::string& name, Merged& column) const {
   bool all_boolean = true, any_floating = false, any_signed = false, any_u64 = false;
-  column.dtype = column.files.front().dtype;
+  column.dtype = column.files.front()->dtype();
   for (std::size_t i = 0; i < column.files.size(); ++i) {
-    const FrameColumn& file = column.files[i];
+    const TableColumn& file = *column.files[i];
     if (is_text(file) || is_categorical(file)) {
-      return mismatch(name, 0, column.files.front().dtype, i, file.dtype);
+      return mismatch(name, 0, column.files.front()->dtype(), i, file.dtype());
     }
-    if (file.dtype != column.dtype) column.dtype.clear();
+    if (file.dtype() != column.dtype) column.dtype.clear();
     if (is_boolean(file)) continue;
     all_boolean = false;
-    const NumericType type = file.values->dtype().number;
+    const NumericType type = file.number();
     any_floating |= is_floating(type);
     any_u64 |= type == NumericType::u64;
     any_signed |= type == NumericType::i8 || type == NumericType::i16 || type == NumericType::i32 ||
@@ -134,18 +130,18 @@ Status ObsTable::merge_categories(const std::string& name, Merged& column) const
   column.same_list = column.ordered = true;
   column.lists.resize(column.files.size());
   for (std::size_t i = 0; i < column.files.size(); ++i) {
-    const FrameColumn& file = column.files[i];
+    const TableColumn& file = *column.files[i];
     if (!is_text(file) && !is_categorical(file)) {
-      return mismatch(name, 0, column.files.front().dtype, i, file.dtype);
+      return mismatch(name, 0, column.files.front()->dtype(), i, file.dtype());
     }
-    column.ordered &= file.ordered;
+    column.ordered &= file.ordered();
     if (!is_categorical(file)) {
       column.same_list = false;
       continue;
     }
     column.kind = Kind::categorical;
     column.dtype = "category";
-    PENSTOCK_ASSIGN_OR_RETURN(column.lists[i], anndata::read_categories(file, *budget_));
+    PENSTOCK_ASSIGN_OR_RETURN(column.lists[i], file.categories(*budget_));
     const auto& first = column.lists.front();
     column.same_list &=
         first && first->kind == column.lists[i]->kind && first->names == column.lists[i]->names;
@@ -159,10 +155,10 @@ Status ObsTable::merge_categories(const std::string& name, Merged& column) const
 Result<ObsTable::Merged> ObsTable::open(const std::string& name) const {
   Merged column;
   for (const File& file : files_) {
-    PENSTOCK_ASSIGN_OR_RETURN(FrameColumn opened, file.obs.column(name));
+    PENSTOCK_ASSIGN_OR_RETURN(auto opened, file.obs->column(name));
     column.files.push_back(std::move(opened));
   }
-  const FrameColumn& first = column.files.front();
+  const TableColumn& first = *column.files.front();
   PENSTOCK_RETURN_IF_ERROR(is_text(first) || is_categorical(first) ? merge_categories(name, column)
                                                                    : merge_numbers(name, column));
   return column;
@@ -188,7 +184,7 @@ Result<ObsTable::Union> ObsTable::unite(const std::string& name, const Merged& c
       names[i] = &column.lists[i]->names;
       kinds[i] = column.lists[i]->kind;
     } else {
-      PENSTOCK_ASSIGN_OR_RETURN(result.coded[i], anndata::code_strings(column.files[i], *budget_));
+      PENSTOCK_ASSIGN_OR_RETURN(result.coded[i], code_strings(*column.files[i], *budget_));
       names[i] = &result.coded[i]->names;
     }
     if (names[i]->empty()) continue;
@@ -217,7 +213,7 @@ Result<ObsTable::Union> ObsTable::unite(const std::string& name, const Merged& c
   std::sort(result.names.begin(), result.names.end(),
             [kind](const std::string& a, const std::string& b) { return name_less(kind, a, b); });
   for (std::size_t i = 0; i < result.names.size(); ++i) codes[result.names[i]] = static_cast<std::int32_t>(i);
-  ByteCount bytes = anndata::string_bytes(result.names);
+  ByteCount bytes = string_bytes(result.names);
   result.codes.resize(n);
   for (std::size_t i = 0; i < n; ++i) {
     result.codes[i].reserve(names[i]->size() + 1);
@@ -228,7 +224,7 @@ Result<ObsTable::Union> ObsTable::unite(const std::string& name, const Merged& c
     bytes += result.codes[i].size() * sizeof(std::int32_t);
   }
   PENSTOCK_ASSIGN_OR_RETURN(result.held,
-                            reserve_for(column.files.front().where, *budget_, MemoryTag::obs, bytes));
+                            reserve_for(column.files.front()->where(), *budget_, MemoryTag::obs, bytes));
   return result;
 }
 
@@ -261,7 +257,7 @@ Result<Column> ObsTable::read(const std::string& name, std::span<const FilePart>
       }
     }
     for (std::size_t i = 0; i < parts.size(); ++i) {
-      const FrameColumn& file = column->files[i];
+      const TableColumn& file = *column->files[i];
       ColumnSource source{.column = &file,
                           .n_categories = column->kind == Kind::categorical && column->lists[i]
                                               ? column->lists[i]->names.size()
@@ -281,8 +277,8 @@ Result<std::vector<std::string>> ObsTable::names(std::span<const FilePart> parts
     std::vector<std::string> out;
     out.reserve(selected_rows(parts));
     for (std::size_t i = 0; i < parts.size(); ++i) {
-      PENSTOCK_ASSIGN_OR_RETURN(const auto reader,
-                                anndata::TextReader::open(files_[i].obs.index(), *budget_));
+      PENSTOCK_ASSIGN_OR_RETURN(auto index, files_[i].obs->index());
+      PENSTOCK_ASSIGN_OR_RETURN(const auto reader, TextReader::open(std::move(index), *budget_));
       const std::uint64_t n = reader.size(), step = reader.rows_at_once();
       RowCursor cursor(parts[i]);
       for (std::uint64_t first = 0; first < n; first += step) {
@@ -308,8 +304,8 @@ Result<std::vector<std::string>> ObsTable::categories(const std::string& name) c
 
 ObsKind ObsTable::number_kind(const Merged& column) const {
   ObsKind kind = ObsKind::boolean;
-  for (const FrameColumn& file : column.files) {
-    const ObsKind k = anndata::stream_column(file, 0)->kind();
+  for (const auto& file : column.files) {
+    const ObsKind k = file->stream(0)->kind();
     if (kind == k || k == ObsKind::boolean) continue;
     // float32 holds booleans exactly, but not integers: those go to float64 together.
     kind = kind == ObsKind::boolean ? k : ObsKind::floating64;
@@ -329,7 +325,7 @@ Result<Label> ObsTable::label(const std::string& name, const std::vector<std::st
     }
     label.kind = number_kind(*column);
     for (std::size_t i = 0; i < label.files.size(); ++i) {
-      label.files[i].column = anndata::stream_column(column->files[i], 0);
+      label.files[i].column = column->files[i]->stream(0);
     }
     return label;
   }
@@ -362,7 +358,7 @@ Result<Label> ObsTable::label(const std::string& name, const std::vector<std::st
     if (const auto& coded = all->coded[i]) {
       file.column = std::shared_ptr<const ObsColumn>(coded, coded->column.get());
     } else {
-      file.column = anndata::stream_column(column->files[i], column->lists[i]->names.size());
+      file.column = column->files[i]->stream(column->lists[i]->names.size());
     }
   }
   return label;

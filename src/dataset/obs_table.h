@@ -12,13 +12,12 @@
 #include <string>
 #include <vector>
 
-#include "anndata/column_reader.h"
-#include "anndata/frame.h"
-#include "anndata/obs_column.h"
 #include "dataset/dataset_impl.h"
 #include "penstock/dataset.h"
 #include "penstock/memory_budget.h"
 #include "penstock/status.h"
+#include "source/coded_strings.h"
+#include "source/table.h"
 
 namespace penstock::internal {
 
@@ -26,7 +25,7 @@ class ObsTable {
  public:
   struct File {
     std::string path;
-    anndata::Frame obs;
+    std::shared_ptr<const Table> obs;
   };
   ObsTable(std::vector<File> files, std::shared_ptr<MemoryBudget> budget)
       : files_(std::move(files)), budget_(std::move(budget)) {}
@@ -45,9 +44,9 @@ class ObsTable {
   // A column over the files, opened: its arrays and lists, without values.
   struct Merged {
     Column::Kind kind = Column::Kind::string;
-    std::vector<anndata::FrameColumn> files;
+    std::vector<std::shared_ptr<const TableColumn>> files;
     // Parallel to files; null where the file has no list of its own.
-    std::vector<std::shared_ptr<const anndata::Categories>> lists;
+    std::vector<std::shared_ptr<const Categories>> lists;
     bool same_list = false;  // every file is a categorical with the same list in the same order
     bool ordered = false;    // only with same_list
     bool is_unsigned = false;
@@ -58,7 +57,7 @@ class ObsTable {
     std::vector<std::string> names;  // sorted
     Column::Kind kind = Column::Kind::string;
     std::vector<std::vector<std::int32_t>> codes;  // per file: local code + 1 -> code in names; [0] = -1
-    std::vector<std::shared_ptr<const anndata::CodedStrings>> coded;  // per file; null for categoricals
+    std::vector<std::shared_ptr<const CodedStrings>> coded;  // per file; null for categoricals
     Reservation held;
   };
 

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "anndata/table.h"
 #include "anndata/testing/memory_group.h"
 #include "dataset/selection.h"
 
@@ -20,7 +21,7 @@ struct Files {
     std::vector<ObsTable::File> files;
     for (std::size_t i = 0; i < columns.size(); ++i) {
       const std::string path = std::string(1, static_cast<char>('a' + i)) + ".h5ad";
-      files.push_back({path, *anndata::Frame::open(frame(path, 3, columns[i]))});
+      files.push_back({path, anndata::make_table(*anndata::Frame::open(frame(path, 3, columns[i])))});
       FilePart part;
       part.first_row = 3 * i;
       part.n_selected = 3;

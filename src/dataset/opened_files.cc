@@ -5,16 +5,15 @@
 #include <algorithm>
 #include <new>
 
-#include "anndata/column_reader.h"
 #include "anndata/matrices.h"
+#include "anndata/opened.h"
 #include "hdf5/hdf5.h"
 #include "memory/reserve_for.h"
+#include "source/column_text.h"
 
 namespace penstock::internal {
 
 namespace {
-
-using anndata::TextReader;
 
 Status check_options(const std::vector<std::string>& paths, const OpenOptions& options) {
   if (paths.empty()) return Status::invalid_argument("no files to open");
@@ -31,9 +30,8 @@ Status check_options(const std::vector<std::string>& paths, const OpenOptions& o
 }
 
 // The names of a file's columns: the index of var, or the column that options.var_key says.
-Result<TextReader> var_reader(const anndata::Frame& var, const std::string& key, MemoryBudget& budget) {
-  if (key.empty()) return TextReader::open(var.index(), budget);
-  PENSTOCK_ASSIGN_OR_RETURN(auto column, var.column(key));
+Result<TextReader> var_reader(const Table& var, const std::string& key, MemoryBudget& budget) {
+  PENSTOCK_ASSIGN_OR_RETURN(auto column, key.empty() ? var.index() : var.column(key));
   return TextReader::open(std::move(column), budget);
 }
 
@@ -48,7 +46,7 @@ Status read_var_names(const TextReader& reader, OpenedFiles& opened) {
     std::move(names.begin(), names.end(), std::back_inserter(opened.var_names));
   }
   return resize_for(reader.where(), *opened.budget, opened.var_names_held, MemoryTag::index,
-                    anndata::string_bytes(opened.var_names));
+                    string_bytes(opened.var_names));
 }
 
 // Streams: another file's names are compared and forgotten.
@@ -73,8 +71,8 @@ Status compare_var_names(const TextReader& reader, const std::string& path, cons
   return {};
 }
 
-Result<anndata::AnnDataFile> open_file(const std::string& path, const OpenOptions& options,
-                                       const OpenedFiles& opened) {
+Result<std::shared_ptr<const OpenedFile>> open_file(const std::string& path, const OpenOptions& options,
+                                                    const OpenedFiles& opened) {
   store::OpenLimits limits;
   limits.index_budget = opened.budget;
   if (options.opener) limits.opener = options.opener;
@@ -84,23 +82,18 @@ Result<anndata::AnnDataFile> open_file(const std::string& path, const OpenOption
     return count_reads(std::move(file), reads);
   };
   PENSTOCK_ASSIGN_OR_RETURN(auto root, hdf5::open(path, limits));
-  return anndata::AnnDataFile::open(std::move(root), options.matrix, *opened.budget);
+  return anndata::open_anndata(std::move(root), options.matrix, *opened.budget);
 }
 
 // Which other matrices there are, and whether one of them is what a user of this one probably wants.
 Status look_around(OpenedFiles& opened) {
-  const anndata::AnnDataFile& first = opened.files.front().content;
-  PENSTOCK_ASSIGN_OR_RETURN(const auto entries, anndata::list_matrices(*first.root));
-  for (const auto& entry : entries) {
-    if (entry.readable && entry.name != opened.matrix) opened.other_matrices.push_back(entry.name);
-  }
+  const OpenedFile& first = *opened.files.front().content;
+  PENSTOCK_ASSIGN_OR_RETURN(opened.other_matrices, first.other_matrices());
   // A failure to look is no failure to open: the bytes may never be asked for.
-  const auto counts = anndata::looks_like_counts(first.matrix->data());
+  const auto counts = first.looks_like_counts(opened.matrix);
   if (!counts.ok() || counts.value().value_or(true)) return {};
   for (const std::string& name : opened.other_matrices) {
-    const auto parts = anndata::open_csr(*first.root, name);
-    if (!parts.ok()) continue;
-    const auto other = anndata::looks_like_counts(*parts->data);
+    const auto other = first.looks_like_counts(name);
     if (!other.ok() || !other.value().value_or(false)) continue;
     opened.notes.push_back(
         fmt::format("{} holds values that are not counts (looks normalised); {} holds counts: open it with "
@@ -119,14 +112,15 @@ Result<std::shared_ptr<const OpenedFiles>> open_all(const std::vector<std::strin
   std::vector<ObsTable::File> obs;
   for (const std::string& path : paths) {
     PENSTOCK_ASSIGN_OR_RETURN(auto content, open_file(path, options, *opened));
-    PENSTOCK_ASSIGN_OR_RETURN(const auto names, var_reader(content.var, options.var_key, *opened->budget));
-    const SourceTraits& traits = content.matrix->traits();
+    PENSTOCK_ASSIGN_OR_RETURN(const auto names,
+                              var_reader(*content->var(), options.var_key, *opened->budget));
+    const SourceTraits& traits = content->matrix()->traits();
     opened->files.push_back({path, opened->n_rows, std::move(content)});
     PENSTOCK_RETURN_IF_ERROR(opened->files.size() == 1 ? read_var_names(names, *opened)
                                                        : compare_var_names(names, path, *opened));
     opened->n_rows += traits.n_rows;
     opened->n_cols = traits.n_cols;
-    obs.push_back({path, opened->files.back().content.obs});
+    obs.push_back({path, opened->files.back().content->obs()});
   }
   opened->obs = std::make_unique<const ObsTable>(std::move(obs), opened->budget);
   PENSTOCK_RETURN_IF_ERROR(look_around(*opened));

@@ -7,13 +7,13 @@
 #include <string>
 #include <vector>
 
-#include "anndata/anndata_file.h"
 #include "dataset/obs_table.h"
 #include "io/counted_file.h"
 #include "penstock/dataset.h"
 #include "penstock/memory_budget.h"
 #include "penstock/options.h"
 #include "penstock/status.h"
+#include "source/opened_file.h"
 
 namespace penstock::internal {
 
@@ -21,7 +21,7 @@ struct OpenedFiles {
   struct File {
     std::string path;
     RowIndex first_row = 0;  // global number of its row 0
-    anndata::AnnDataFile content;
+    std::shared_ptr<const OpenedFile> content;
   };
 
   std::shared_ptr<MemoryBudget> budget;                                // of all metadata

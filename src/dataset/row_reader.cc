@@ -8,14 +8,12 @@
 #include <numeric>
 #include <type_traits>
 
-#include "anndata/numbers.h"
 #include "dataset/selection.h"
+#include "source/numbers.h"
 
 namespace penstock::internal {
 
 namespace {
-
-using anndata::load;
 
 // a + b in the stored type; integers wrap, as numpy's do.
 void add_value(NumericType type, const std::byte* value, std::byte* sum) {
@@ -31,15 +29,15 @@ void add_value(NumericType type, const std::byte* value, std::byte* sum) {
     case NumericType::f16:
     case NumericType::bf16: {
       const bool half = type == NumericType::f16;
-      const auto widen = half ? anndata::half_to_float : anndata::bfloat_to_float;
+      const auto widen = half ? half_to_float : bfloat_to_float;
       const float total = widen(load<std::uint16_t>(sum, 0)) + widen(load<std::uint16_t>(value, 0));
-      const std::uint16_t narrow = half ? anndata::float_to_half(total) : anndata::float_to_bfloat(total);
+      const std::uint16_t narrow = half ? float_to_half(total) : float_to_bfloat(total);
       std::memcpy(sum, &narrow, sizeof(narrow));
       return;
     }
     default:
       // Unsigned arithmetic of the same width is the two's complement sum without overflow.
-      anndata::with_integer(type, [&]<class T>() { add(std::make_unsigned_t<T>{}); });
+      with_integer(type, [&]<class T>() { add(std::make_unsigned_t<T>{}); });
   }
 }
 
@@ -60,7 +58,7 @@ class Collector final : public RowSink {
   Status add_row(const CsrTile& tile, std::size_t r) {
     const std::uint64_t begin = tile.begins[r], n = tile.ends[r] - begin;
     ids_.resize(n);
-    anndata::to_int64(tile.index_type, tile.indices + begin * numeric_size(tile.index_type), ids_);
+    to_int64(tile.index_type, tile.indices + begin * numeric_size(tile.index_type), ids_);
     for (std::size_t i = 0; i < n; ++i) {
       if (ids_[i] >= 0 && static_cast<std::uint64_t>(ids_[i]) < n_cols_) continue;
       return Status::corrupt(fmt::format("{}: row {}, element {}: column {} of a matrix of {}",
@@ -94,7 +92,7 @@ class Collector final : public RowSink {
   // Small whole numbers of a source's narrow type, in the file's own.
   const std::byte* widen(NumericType from, const std::byte* values, std::size_t n, NumericType to) {
     numbers_.resize(n);
-    anndata::to_double(from, values, numbers_);
+    to_double(from, values, numbers_);
     widened_.resize(n * numeric_size(to));
     const auto store = [&]<class T>(T) {
       for (std::size_t i = 0; i < n; ++i) {
@@ -107,7 +105,7 @@ class Collector final : public RowSink {
     } else if (to == NumericType::f64) {
       store(double{});
     } else {
-      anndata::with_integer(to, [&]<class T>() { store(T{}); });
+      with_integer(to, [&]<class T>() { store(T{}); });
     }
     return widened_.data();
   }
@@ -121,7 +119,7 @@ class Collector final : public RowSink {
       return;
     }
     numbers_.resize(n);
-    anndata::to_double(type, sums_.data(), numbers_);
+    to_double(type, sums_.data(), numbers_);
     std::memcpy(out_.values.data() + at, numbers_.data(), n * sizeof(double));
   }
 

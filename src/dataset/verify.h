@@ -1,7 +1,7 @@
 // Decodes every chunk of what a Dataset would read and tells of those that cannot be decoded.
 //
 // Thread contract: pure function of immutable files. Memory: one chunk stored and decoded, reserved from the
-// index budget.
+// index budget. What is decoded is the format's to say (source/opened_file.h).
 #pragma once
 
 #include <functional>

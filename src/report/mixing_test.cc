@@ -36,7 +36,8 @@ void expect_same_as_loader(LoaderOptions options, std::uint64_t epoch, bool ever
   auto loader = Loader::create(dataset, options);
   ASSERT_TRUE(loader.ok()) << loader.status().to_string();
   const Plan& plan = (*loader)->plan();
-  auto mixing = measure_mixing(*data, "letter", nullptr, order_of(plan, epoch, options.drop_last),
+  auto mixing = measure_mixing(*data, "letter", nullptr,
+                               order_of(plan, epoch, options.drop_last, options.block_rows != 0),
                                MemoryBudget::create(1'000'000));
   ASSERT_TRUE(mixing.ok()) << mixing.status().to_string();
   ASSERT_TRUE((*loader)->start_epoch(epoch).ok());

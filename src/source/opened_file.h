@@ -35,11 +35,13 @@ class OpenedFile {
   // when it cannot be told.
   virtual Result<std::optional<bool>> looks_like_counts(const std::string& matrix) const = 0;
 
-  // Decodes every chunk or page of matrix and tables: report(message) per bad one; progress(done, total) in
-  // chunks of this file. Only a failure that ends the walk is an error.
+  // Chunks or pages that verify() will go through.
+  virtual std::uint64_t verify_chunks() const = 0;
+  // Decodes every chunk or page of matrix and obs: report(message) per bad one, step() after each. Only a
+  // failure that ends the walk is an error.
   struct Verifier {
     std::function<void(const std::string&)> report;
-    std::function<void(std::uint64_t, std::uint64_t)> progress;
+    std::function<void()> step;
   };
   virtual Result<Dataset::VerifyCounts> verify(const Verifier& verifier, MemoryBudget& budget) const = 0;
 };

@@ -28,16 +28,6 @@ struct Categories {
   Reservation held;                          // of the names, under `obs`
 };
 
-// A column of strings, coded: 1, 2 or 4 bytes a row in memory, so it requests nothing and decodes from there.
-struct CodedStrings {
-  std::shared_ptr<const ObsColumn> column;
-  std::vector<std::string> names;  // sorted; code i stands for names[i]
-  Reservation held;                // of both, under `obs`
-};
-
-// Distinct strings of a column; more of them make no label.
-inline constexpr std::size_t kMaxDistinctStrings = 65'536;
-
 class TableColumn {
  public:
   enum class Encoding : std::uint8_t { number, boolean, string, categorical };
@@ -51,6 +41,7 @@ class TableColumn {
   // As in penstock::Column: "float32", "category", "string", "nullable-integer", ...
   virtual const std::string& dtype() const = 0;
   virtual bool ordered() const = 0;  // categorical only
+  virtual bool masked() const = 0;   // read() fills Column::missing
   virtual std::uint64_t size() const = 0;
 
   // The list of a categorical column.
@@ -60,11 +51,9 @@ class TableColumn {
   // Rows [first, first + count) without name, categories and dtype. A category code outside its list
   // (n_categories long) is `corrupt` and names the row.
   virtual Result<Column> read(std::uint64_t first, std::uint64_t count, std::uint64_t n_categories) const = 0;
-  // A view that reads rows by ranges; n_categories bounds the codes of a categorical. Not for strings.
+  // A view that reads rows by ranges; n_categories bounds the codes of a categorical. Not for strings: they
+  // are coded (coded_strings.h).
   virtual std::shared_ptr<const ObsColumn> stream(std::uint64_t n_categories) const = 0;
-  // Strings only: reads the whole column. More than kMaxDistinctStrings is invalid_argument that says what to
-  // use instead.
-  virtual Result<std::shared_ptr<const CodedStrings>> code_strings(MemoryBudget& budget) const = 0;
 };
 
 // The smallest and largest value of a run of rows, where the file's statistics tell: what a selection can

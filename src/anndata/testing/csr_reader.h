@@ -9,7 +9,7 @@
 #include <memory>
 #include <vector>
 
-#include "anndata/numbers.h"
+#include "source/numbers.h"
 #include "source/row_source.h"
 
 namespace penstock::testing {
@@ -32,7 +32,7 @@ class RowKeeper final : public RowSink {
       const std::uint64_t begin = tile.begins[r], end = tile.ends[r];
       Row row;
       row.indices.resize(end - begin);
-      anndata::to_int64(tile.index_type, tile.indices + begin * id, row.indices);
+      to_int64(tile.index_type, tile.indices + begin * id, row.indices);
       row.values.assign(tile.values + begin * item, tile.values + end * item);
       EXPECT_TRUE(rows.empty() || rows.back().first < tile.rows.first + r) << "rows out of order or repeated";
       rows.emplace_back(tile.rows.first + r, std::move(row));

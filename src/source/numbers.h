@@ -12,7 +12,7 @@
 
 #include "base/types.h"
 
-namespace penstock::anndata {
+namespace penstock {
 
 // IEEE binary16 and the upper half of a binary32, exactly.
 float half_to_float(std::uint16_t bits);
@@ -66,4 +66,4 @@ std::string float_text(double value);
 // An integer as text; `is_unsigned`: the bits are a uint64.
 std::string integer_text(std::int64_t value, bool is_unsigned);
 
-}  // namespace penstock::anndata
+}  // namespace penstock

@@ -1,11 +1,11 @@
-#include "anndata/numbers.h"
+#include "source/numbers.h"
 
 #include <fmt/format.h>
 
 #include <bit>
 #include <cmath>
 
-namespace penstock::anndata {
+namespace penstock {
 
 float half_to_float(std::uint16_t bits) {
   const std::uint32_t sign = std::uint32_t{bits} >> 15 << 31;
@@ -82,4 +82,4 @@ std::string integer_text(std::int64_t value, bool is_unsigned) {
   return is_unsigned ? fmt::format("{}", static_cast<std::uint64_t>(value)) : fmt::format("{}", value);
 }
 
-}  // namespace penstock::anndata
+}  // namespace penstock

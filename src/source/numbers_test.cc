@@ -1,4 +1,4 @@
-#include "anndata/numbers.h"
+#include "source/numbers.h"
 
 #include <gtest/gtest.h>
 
@@ -6,7 +6,7 @@
 #include <cmath>
 #include <limits>
 
-namespace penstock::anndata {
+namespace penstock {
 namespace {
 
 // IEEE binary16 by the definition.
@@ -70,4 +70,4 @@ TEST(Texts, AreSpelledAsPythonSpellsThem) {
 }
 
 }  // namespace
-}  // namespace penstock::anndata
+}  // namespace penstock

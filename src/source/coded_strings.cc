@@ -1,5 +1,5 @@
-// Columns of strings as codes in memory. A row of vlen strings cannot be found without its whole chunk and
-// the heap behind it, so strings do not stream; as codes they cost a byte or two a row.
+#include "source/coded_strings.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -8,11 +8,10 @@
 #include <numeric>
 #include <unordered_map>
 
-#include "anndata/column_reader.h"
-#include "anndata/obs_column.h"
 #include "memory/reserve_for.h"
+#include "source/column_text.h"
 
-namespace penstock::anndata {
+namespace penstock {
 
 namespace {
 
@@ -95,33 +94,33 @@ class Coder {
   ByteCount characters_ = 0;
 };
 
-Status too_many(const FrameColumn& column) {
+Status too_many(const TableColumn& column) {
   return Status::invalid_argument(fmt::format(
       "{}: more than {} distinct strings make no label; look rows up by number instead: batch.index "
       "gives the rows of a batch, and ds.obs_names or ds.obs the strings",
-      column.where, format_count(kMaxDistinctStrings)));
+      column.where(), format_count(kMaxDistinctStrings)));
 }
 
-Result<std::shared_ptr<const CodedStrings>> code(const FrameColumn& column, MemoryBudget& budget) {
-  const std::uint64_t n = column.size(), step = rows_at_once(column);
+Result<std::shared_ptr<const CodedStrings>> code(const TableColumn& column, MemoryBudget& budget) {
+  const std::uint64_t n = column.size(), step = column.rows_at_once();
   auto result = std::make_shared<CodedStrings>();
   // While coding: 4 bytes a row, the strings of a slab, and every distinct string.
   const ByteCount fixed = n * sizeof(std::uint32_t) + std::min(n, step) * (sizeof(std::string) + 32);
-  PENSTOCK_ASSIGN_OR_RETURN(result->held, reserve_for(column.where, budget, MemoryTag::obs, fixed));
+  PENSTOCK_ASSIGN_OR_RETURN(result->held, reserve_for(column.where(), budget, MemoryTag::obs, fixed));
   Coder coder;
   coder.codes().reserve(n);
   for (std::uint64_t first = 0; first < n; first += step) {
-    PENSTOCK_ASSIGN_OR_RETURN(Column rows, read_rows(column, first, std::min(step, n - first), 0));
+    PENSTOCK_ASSIGN_OR_RETURN(Column rows, column.read(first, std::min(step, n - first), 0));
     for (std::size_t i = 0; i < rows.strings.size(); ++i) {
       const bool missing = !rows.missing.empty() && rows.missing[i] != 0;
       if (!coder.add(std::move(rows.strings[i]), missing)) return too_many(column);
     }
     PENSTOCK_RETURN_IF_ERROR(
-        resize_for(column.where, budget, result->held, MemoryTag::obs, fixed + coder.name_bytes()));
+        resize_for(column.where(), budget, result->held, MemoryTag::obs, fixed + coder.name_bytes()));
   }
   result->names = coder.sort();
   const ByteCount both = fixed + coder.name_bytes() + n * code_width(result->names.size());
-  PENSTOCK_RETURN_IF_ERROR(resize_for(column.where, budget, result->held, MemoryTag::obs, both));
+  PENSTOCK_RETURN_IF_ERROR(resize_for(column.where(), budget, result->held, MemoryTag::obs, both));
   result->column = std::make_shared<CodedColumn>(coder.codes(), result->names.size());
   (void)result->held.resize(n * code_width(result->names.size()) + string_bytes(result->names));  // shrinks
   return std::shared_ptr<const CodedStrings>(std::move(result));
@@ -129,12 +128,12 @@ Result<std::shared_ptr<const CodedStrings>> code(const FrameColumn& column, Memo
 
 }  // namespace
 
-Result<std::shared_ptr<const CodedStrings>> code_strings(const FrameColumn& column, MemoryBudget& budget) {
+Result<std::shared_ptr<const CodedStrings>> code_strings(const TableColumn& column, MemoryBudget& budget) {
   try {
     return code(column, budget);
   } catch (const std::bad_alloc&) {
-    return Status::budget(column.where + ": the system has no memory for its codes");
+    return Status::budget(column.where() + ": the system has no memory for its codes");
   }
 }
 
-}  // namespace penstock::anndata
+}  // namespace penstock
