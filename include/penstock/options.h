@@ -16,12 +16,16 @@ namespace penstock {
 class File;
 
 struct OpenOptions {
-  // Which matrix: "X", "raw/X" or "layers/NAME".
+  // Which matrix: "X", "raw/X" or "layers/NAME"; for a Parquet file that could be several, "lists",
+  // "triplets" or "wide".
   std::string matrix = "X";
   // "exact": files must have the same var names in the same order.
   std::string join = "exact";
   // The var column that names the genes; empty: the index of var.
   std::string var_key;
+  // Parquet files of lists: the columns that hold the genes and the values of each row, and the table
+  // (Parquet or CSV) that says what the genes' numbers stand for; empty: looked for beside the files.
+  std::string genes = "genes", expressions = "expressions", var;
   // Bytes that metadata (chunk indexes, row tables, names, obs columns read) may hold.
   std::uint64_t index_memory = 256'000'000;
   // How paths become files; unset: pread on regular files. For tests and other file systems.

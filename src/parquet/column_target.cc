@@ -79,7 +79,7 @@ Status read_dictionary(const PageContext& context, const Page& page, PhysicalTyp
 
 }  // namespace
 
-Result<NumericType> matrix_type(const Column& column, const std::string& where) {
+Result<NumericType> matrix_type(const Leaf& column, const std::string& where) {
   const bool plain_integer = column.logical == Logical::none || column.logical == Logical::integer;
   switch (column.type) {
     case PhysicalType::int32:

@@ -18,7 +18,7 @@
 namespace penstock::parquet {
 
 // The numbers a column of this type holds; `unsupported`, naming it, when a matrix cannot be made of them.
-Result<NumericType> matrix_type(const Column& column, const std::string& where);
+Result<NumericType> matrix_type(const Leaf& column, const std::string& where);
 
 class ColumnTarget {
  public:

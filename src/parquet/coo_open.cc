@@ -138,9 +138,9 @@ class CooSource::Opener {
     const CooColumns& c = out_.columns_;
     out_.map_ = GeneMap::identity(c.n_cols);
     PENSTOCK_ASSIGN_OR_RETURN(const MatrixColumn row,
-                              open_matrix_column(metadata_, c.row, Column::Shape::flat, true));
-    PENSTOCK_ASSIGN_OR_RETURN(out_.col_, open_matrix_column(metadata_, c.col, Column::Shape::flat, true));
-    PENSTOCK_ASSIGN_OR_RETURN(out_.data_, open_matrix_column(metadata_, c.data, Column::Shape::flat, false));
+                              open_matrix_column(metadata_, c.row, Leaf::Shape::flat, true));
+    PENSTOCK_ASSIGN_OR_RETURN(out_.col_, open_matrix_column(metadata_, c.col, Leaf::Shape::flat, true));
+    PENSTOCK_ASSIGN_OR_RETURN(out_.data_, open_matrix_column(metadata_, c.data, Leaf::Shape::flat, false));
     PENSTOCK_ASSIGN_OR_RETURN(out_.held_,
                               reserve_for(c.label, budget_, MemoryTag::index, RowEnds::bytes(c.n_rows)));
     out_.ends_.reserve(c.n_rows);

@@ -7,7 +7,7 @@
 
 namespace penstock::parquet {
 
-ElementWindow::ElementWindow(const Column& column, const PageContext& context, PhysicalType physical,
+ElementWindow::ElementWindow(const Leaf& column, const PageContext& context, PhysicalType physical,
                              ColumnTarget* target, const Memory& memory, CodecContext* codec)
     : column_(column),
       physical_(physical),

@@ -30,7 +30,7 @@ class ElementWindow {
     std::span<std::uint32_t> row_starts;  // list columns: at least twice the most rows of a page, and one
   };
   // `column` and `target` outlive the window.
-  ElementWindow(const Column& column, const PageContext& context, PhysicalType physical, ColumnTarget* target,
+  ElementWindow(const Leaf& column, const PageContext& context, PhysicalType physical, ColumnTarget* target,
                 const Memory& memory, CodecContext* codec);
 
   // Reads from these pages of a row group; its dictionary is translated, unless it is that of the pages
@@ -74,7 +74,7 @@ class ElementWindow {
   Status fail(DecodeError error) const;
   Status skip(std::uint64_t n);
 
-  const Column& column_;
+  const Leaf& column_;
   const PhysicalType physical_;
   ColumnTarget* const target_;
   const Memory memory_;

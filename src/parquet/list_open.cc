@@ -30,9 +30,9 @@ class ListSource::Opener {
 
   Status run() {
     PENSTOCK_ASSIGN_OR_RETURN(out_.genes_,
-                              open_matrix_column(metadata_, out_.columns_.genes, Column::Shape::list, true));
-    PENSTOCK_ASSIGN_OR_RETURN(
-        out_.values_, open_matrix_column(metadata_, out_.columns_.values, Column::Shape::list, false));
+                              open_matrix_column(metadata_, out_.columns_.genes, Leaf::Shape::list, true));
+    PENSTOCK_ASSIGN_OR_RETURN(out_.values_,
+                              open_matrix_column(metadata_, out_.columns_.values, Leaf::Shape::list, false));
     PENSTOCK_ASSIGN_OR_RETURN(out_.held_, reserve_for(out_.columns_.label, budget_, MemoryTag::index, 1));
     PENSTOCK_RETURN_IF_ERROR(groups());
     finish();

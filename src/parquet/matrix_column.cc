@@ -14,7 +14,7 @@ std::string MatrixColumn::describe() const {
                      column.logical_text.empty() ? physical_name(column.type) : column.logical_text.c_str());
 }
 
-Result<MatrixColumn> open_matrix_column(const FileMetadata& metadata, std::size_t number, Column::Shape shape,
+Result<MatrixColumn> open_matrix_column(const FileMetadata& metadata, std::size_t number, Leaf::Shape shape,
                                         bool integers) {
   MatrixColumn out;
   out.number = number;
@@ -22,7 +22,7 @@ Result<MatrixColumn> open_matrix_column(const FileMetadata& metadata, std::size_
   const std::string where = fmt::format("{}: column {}", metadata.label, out.column.path);
   if (out.column.shape != shape) {
     return Status::unsupported(fmt::format(
-        "{} is not a {}", where, shape == Column::Shape::list ? "list of numbers" : "column of numbers"));
+        "{} is not a {}", where, shape == Leaf::Shape::list ? "list of numbers" : "column of numbers"));
   }
   PENSTOCK_ASSIGN_OR_RETURN(out.stored, matrix_type(out.column, where));
   if (integers && is_floating(out.stored)) {

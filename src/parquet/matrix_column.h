@@ -14,7 +14,7 @@ namespace penstock::parquet {
 
 struct MatrixColumn {
   std::size_t number = 0;  // in FileMetadata::columns
-  Column column;
+  Leaf column;
   Compression codec = Compression::none;
   NumericType stored = NumericType::i64;  // what its values are
   PageTable pages;                        // filled by the source
@@ -32,7 +32,7 @@ struct MatrixColumn {
 // Type, codec and expansion of a column; pages stay empty. `unsupported`, naming file and column, when a
 // matrix cannot be made of it: another shape, a type that is no number, integers where `integers` is set, a
 // codec that is not read or that differs between row groups, a row group of more than 2^32 - 1 elements.
-Result<MatrixColumn> open_matrix_column(const FileMetadata& metadata, std::size_t number, Column::Shape shape,
+Result<MatrixColumn> open_matrix_column(const FileMetadata& metadata, std::size_t number, Leaf::Shape shape,
                                         bool integers);
 
 }  // namespace penstock::parquet

@@ -70,7 +70,7 @@ bool is_nan(const std::string& bytes) {
   return std::isnan(value);
 }
 
-Statistics meaningful(RawStatistics raw, const Column& column) {
+Statistics meaningful(RawStatistics raw, const Leaf& column) {
   Statistics out;
   out.null_count = raw.nulls;
   out.min = std::move(raw.min);
@@ -287,7 +287,7 @@ class Parser {
   }
 
   // Where a chunk's pages begin and end, inside the file.
-  Status place(std::size_t group, const Column& column, RawChunk& raw) const {
+  Status place(std::size_t group, const Leaf& column, RawChunk& raw) const {
     const std::string where = fmt::format("{}: row group {}, column {}", file_.label(), group, column.path);
     if (raw.elsewhere) return Status::unsupported(where + ": its pages are in another file");
     if (raw.encrypted) return Status::unsupported(where + ": it is encrypted");
@@ -341,10 +341,9 @@ Status not_parquet(const File& file) {
 
 // The bytes that the structure holds, and how much of it is text.
 ByteCount held_bytes(const FileMetadata& m) {
-  ByteCount bytes = sizeof(FileMetadata) + m.columns.capacity() * sizeof(Column) +
+  ByteCount bytes = sizeof(FileMetadata) + m.columns.capacity() * sizeof(Leaf) +
                     m.row_groups.capacity() * sizeof(RowGroup) + m.created_by.capacity();
-  for (const Column& c : m.columns)
-    bytes += c.path.capacity() + c.name.capacity() + c.logical_text.capacity();
+  for (const Leaf& c : m.columns) bytes += c.path.capacity() + c.name.capacity() + c.logical_text.capacity();
   for (const RowGroup& group : m.row_groups) {
     bytes += group.columns.capacity() * sizeof(ColumnChunk);
     for (const ColumnChunk& c : group.columns) {
@@ -423,9 +422,9 @@ std::string encoding_name(Encoding encoding) {
   return fmt::format("encoding {}", static_cast<int>(encoding));
 }
 
-const Column* FileMetadata::find(const std::string& name) const {
-  const Column* found = nullptr;
-  for (const Column& column : columns) {
+const Leaf* FileMetadata::find(const std::string& name) const {
+  const Leaf* found = nullptr;
+  for (const Leaf& column : columns) {
     if (column.name != name) continue;
     if (found != nullptr) return nullptr;
     found = &column;

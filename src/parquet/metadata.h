@@ -63,7 +63,7 @@ enum class Logical : std::uint8_t {
 };
 
 // A leaf of the schema.
-struct Column {
+struct Leaf {
   std::string path;  // "genes.list.element"
   std::string name;  // of the top-level field: "genes"
   PhysicalType type = PhysicalType::int32;
@@ -112,7 +112,7 @@ struct RowGroup {
 struct FileMetadata {
   std::string label;  // of the file
   std::uint64_t n_rows = 0;
-  std::vector<Column> columns;
+  std::vector<Leaf> columns;
   std::vector<RowGroup> row_groups;
   std::map<std::string, std::string> key_value;  // "pandas", "array", "ARROW:schema", ...
   std::string created_by;
@@ -120,8 +120,8 @@ struct FileMetadata {
   Reservation held;  // of all this, under `index`
 
   // The leaf of a top-level field; nullptr when there is none or it has several leaves.
-  const Column* find(const std::string& name) const;
-  std::size_t index_of(const Column& column) const {
+  const Leaf* find(const std::string& name) const;
+  std::size_t index_of(const Leaf& column) const {
     return static_cast<std::size_t>(&column - columns.data());
   }
 };

@@ -101,8 +101,8 @@ Status PageWalker::head_v1(const PageContext& context, const WalkedPage& page, B
   }
 }
 
-Status PageWalker::levels(const PageContext& context, const Column& column, std::uint64_t rows,
-                          ByteOffset end, WalkedPage* page) {
+Status PageWalker::levels(const PageContext& context, const Leaf& column, std::uint64_t rows, ByteOffset end,
+                          WalkedPage* page) {
   const PageHeader& header = page->header;
   std::span<const std::byte> rep, def;
   if (header.type == PageType::data_v2) {
@@ -150,7 +150,7 @@ Result<ByteOffset> PageWalker::walk(const FileMetadata& metadata, std::size_t ro
                                     PageLimits* limits, const std::function<Status(const WalkedPage&)>& f) {
   const RowGroup& group = metadata.row_groups[row_group];
   const ColumnChunk& chunk = group.columns[number];
-  const Column& column = metadata.columns[number];
+  const Leaf& column = metadata.columns[number];
   const PageContext context{
       chunk.codec, column.max_def, column.max_rep, {&file_.label(), &column.path, row_group}};
   if (held_.bytes() == 0) {

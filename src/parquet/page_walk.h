@@ -44,7 +44,7 @@ class PageWalker {
  private:
   Status load(ByteOffset at, ByteCount bytes, ByteOffset end);
   Status read_header_at(const PageContext& context, ByteOffset at, ByteOffset end, PageHeader* out);
-  Status levels(const PageContext& context, const Column& column, std::uint64_t rows, ByteOffset end,
+  Status levels(const PageContext& context, const Leaf& column, std::uint64_t rows, ByteOffset end,
                 WalkedPage* page);
   Status head_v1(const PageContext& context, const WalkedPage& page, ByteOffset end, ByteCount bytes,
                  std::span<const std::byte>* out);

@@ -122,8 +122,8 @@ struct Path {
   std::uint32_t children_left;
 };
 
-Column make_leaf(const std::vector<Path>& path, const SchemaElement& leaf) {
-  Column c;
+Leaf make_leaf(const std::vector<Path>& path, const SchemaElement& leaf) {
+  Leaf c;
   std::uint8_t def = 0, rep = 0, list_def = 0;
   const auto add = [&](const SchemaElement& e) {
     c.path += (c.path.empty() ? "" : ".") + e.name;
@@ -150,11 +150,11 @@ Column make_leaf(const std::vector<Path>& path, const SchemaElement& leaf) {
   bool single = true;
   for (std::size_t i = 1; i < path.size(); ++i) single &= path[i].element->n_children == 1;
   if (path.size() == 1 && rep == 0) {
-    c.shape = Column::Shape::flat;
+    c.shape = Leaf::Shape::flat;
   } else if (rep == 1 && single && path.size() <= 3) {
-    c.shape = Column::Shape::list;
+    c.shape = Leaf::Shape::list;
   } else {
-    c.shape = Column::Shape::nested;
+    c.shape = Leaf::Shape::nested;
   }
   return c;
 }
@@ -209,11 +209,11 @@ SchemaElement read_schema_element(ThriftReader& in) {
   return e;
 }
 
-Result<std::vector<Column>> leaves(const std::vector<SchemaElement>& schema, const std::string& label) {
+Result<std::vector<Leaf>> leaves(const std::vector<SchemaElement>& schema, const std::string& label) {
   const auto wrong = [&](const std::string& what) {
     return Status::corrupt(fmt::format("{}: the footer's schema: {}", label, what));
   };
-  std::vector<Column> out;
+  std::vector<Leaf> out;
   std::vector<Path> path;
   for (std::size_t i = 0; i < schema.size(); ++i) {
     const SchemaElement& e = schema[i];

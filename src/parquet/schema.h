@@ -33,6 +33,6 @@ SchemaElement read_schema_element(ThriftReader& in);
 
 // `corrupt`, naming the file, when the tree contradicts itself: children that are not there, a leaf without
 // type.
-Result<std::vector<Column>> leaves(const std::vector<SchemaElement>& schema, const std::string& label);
+Result<std::vector<Leaf>> leaves(const std::vector<SchemaElement>& schema, const std::string& label);
 
 }  // namespace penstock::parquet

@@ -49,7 +49,7 @@ Result<std::shared_ptr<const WideSource>> WideSource::open(const FileMetadata& m
                                   groups * (numbers.size() * sizeof(Chunk) + sizeof(RowIndex))));
   for (std::size_t i = 0; i < numbers.size(); ++i) {
     PENSTOCK_ASSIGN_OR_RETURN(MatrixColumn column,
-                              open_matrix_column(metadata, numbers[i], Column::Shape::flat, false));
+                              open_matrix_column(metadata, numbers[i], Leaf::Shape::flat, false));
     if (i > 0 && column.stored != out->first_.stored) {
       return Status::unsupported(fmt::format("{}: column {} is {}, column {} is {}; a matrix has one type",
                                              metadata.label, metadata.columns[numbers[0]].path,
@@ -212,7 +212,7 @@ class WideSource::Decoder {
 
   template <class Bits>
   Status load_column(std::size_t group, std::size_t c, RowIndex rows) {
-    Column column = s_.first_.column;
+    Leaf column = s_.first_.column;
     column.max_def = s_.max_def_[c];
     PageContext context = s_.first_.context(s_.columns_.file->label(), group);
     context.max_def = column.max_def;

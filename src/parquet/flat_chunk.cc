@@ -1,0 +1,173 @@
+#include "parquet/flat_chunk.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "parquet/encodings/byte_arrays.h"
+#include "parquet/encodings/levels.h"
+#include "parquet/page_stream.h"
+#include "parquet/page_values.h"
+
+namespace penstock::parquet {
+namespace {
+
+Status fail(const PageContext& context, ByteOffset page, DecodeError error) {
+  return error == DecodeError::unsupported ? context.label.unsupported(page, describe(error))
+                                           : context.label.corrupt(page, describe(error));
+}
+
+// Goes over the data pages of a chunk: dictionary(page) for dictionaries, data(page, first row, which of its
+// rows have values, how many) for data pages. `levels` has room for the rows; it is filled for all of them.
+template <class D, class V>
+Status for_each_page(const PageContext& context, const Leaf& column, std::span<const std::byte> bytes,
+                     ByteOffset at, std::uint64_t rows, std::span<std::byte> scratch,
+                     std::span<std::uint8_t> levels, CodecContext& codec, D&& dictionary, V&& data) {
+  PageStream pages(context, scratch, &codec);
+  pages.open(bytes, at);
+  std::uint64_t row = 0;
+  while (row < rows) {
+    Page page;
+    bool more = false;
+    PENSTOCK_RETURN_IF_ERROR(pages.next(&page, &more));
+    if (!more) {
+      return context.label.corrupt(at, fmt::format("{} rows in its pages, the row group has {}", row, rows));
+    }
+    if (page.type == PageType::dictionary) {
+      PENSTOCK_RETURN_IF_ERROR(dictionary(page));
+      continue;
+    }
+    if (page.n_values > rows - row) {
+      return context.label.corrupt(page.offset, fmt::format("more rows than the {} of the row group", rows));
+    }
+    const auto here = levels.subspan(row, page.n_values);
+    std::uint64_t present = page.n_values;
+    if (column.max_def > 0) {
+      const DecodeError error = read_levels(page.def_levels, column.max_def, page.n_values, here.data());
+      if (error != DecodeError::ok) return fail(context, page.offset, error);
+      present = 0;
+      for (std::uint8_t& level : here) {
+        level = level == column.max_def ? 1 : 0;
+        present += level;
+      }
+    } else {
+      std::fill(here.begin(), here.end(), std::uint8_t{1});
+    }
+    PENSTOCK_RETURN_IF_ERROR(data(page, row, here, present));
+    row += page.n_values;
+  }
+  return {};
+}
+
+// Values that lie one after the other, to the rows that have one, from the last on.
+void spread(std::byte* values, std::size_t size, std::span<const std::uint8_t> present, std::uint64_t n) {
+  if (n == present.size()) return;
+  for (std::size_t row = present.size(); row-- > 0;) {
+    if (present[row] == 0) continue;
+    --n;
+    if (n != row) std::memmove(values + row * size, values + n * size, size);
+  }
+}
+
+}  // namespace
+
+std::size_t value_bytes(const Leaf& column) {
+  return column.type == PhysicalType::boolean ? 1 : physical_size(column.type, column.type_length);
+}
+
+Status decode_numbers(const PageContext& context, const Leaf& column, std::span<const std::byte> bytes,
+                      ByteOffset at, std::uint64_t rows, const FlatMemory& memory, CodecContext& codec) {
+  const std::size_t size = value_bytes(column);
+  std::uint32_t n_dictionary = 0;
+  const auto dictionary = [&](const Page& page) -> Status {
+    if (page.n_values > memory.dictionary.size() / size) {
+      return context.label.corrupt(
+          page.offset, fmt::format("a dictionary of {} entries in a column chunk of {} bytes", page.n_values,
+                                   memory.dictionary.size()));
+    }
+    NumberReader reader;
+    DecodeError error = NumberReader::open(Encoding::plain, column.type, column.type_length, page.values,
+                                           page.n_values, &reader);
+    if (error == DecodeError::ok) error = reader.read(memory.dictionary.data(), page.n_values);
+    if (error != DecodeError::ok) return fail(context, page.offset, error);
+    n_dictionary = static_cast<std::uint32_t>(page.n_values);
+    return {};
+  };
+  const auto data = [&](const Page& page, std::uint64_t row, std::span<const std::uint8_t> present,
+                        std::uint64_t n) -> Status {
+    std::byte* out = memory.values.data() + row * size;
+    PageValues values;
+    DecodeError error = PageValues::open(page, column.type, n_dictionary, n, &values);
+    if (error == DecodeError::ok && n > 0) {
+      if (!values.coded()) {
+        error = values.read(out, n);
+      } else if (size == 1) {
+        error = values.gather(reinterpret_cast<const std::uint8_t*>(memory.dictionary.data()),
+                              reinterpret_cast<std::uint8_t*>(out), n);
+      } else if (size == 4) {
+        error = values.gather(reinterpret_cast<const std::uint32_t*>(memory.dictionary.data()),
+                              reinterpret_cast<std::uint32_t*>(out), n);
+      } else if (size == 8) {
+        error = values.gather(reinterpret_cast<const std::uint64_t*>(memory.dictionary.data()),
+                              reinterpret_cast<std::uint64_t*>(out), n);
+      } else {
+        error = DecodeError::unsupported;
+      }
+    }
+    if (error != DecodeError::ok) return fail(context, page.offset, error);
+    spread(out, size, present, n);
+    return {};
+  };
+  return for_each_page(context, column, bytes, at, rows, memory.page, memory.levels, codec, dictionary, data);
+}
+
+Status decode_strings(const PageContext& context, const Leaf& column, std::span<const std::byte> bytes,
+                      ByteOffset at, std::uint64_t rows, std::span<std::byte> page_scratch,
+                      CodecContext& codec,
+                      const std::function<void(std::uint64_t, bool, std::string_view)>& f) {
+  constexpr std::uint64_t kMostBytes = 16 << 20;  // of one string
+  std::vector<std::string> dictionary;
+  std::vector<std::uint8_t> levels(rows);
+  std::vector<std::uint32_t> indices;
+  const auto take_dictionary = [&](const Page& page) -> Status {
+    dictionary.clear();
+    const DecodeError error =
+        for_each_byte_array(Encoding::plain, column.type, column.type_length, page.values, page.n_values,
+                            kMostBytes, [&](std::string_view value) {
+                              dictionary.emplace_back(value);
+                              return true;
+                            });
+    return error == DecodeError::ok ? Status() : fail(context, page.offset, error);
+  };
+  const auto data = [&](const Page& page, std::uint64_t row, std::span<const std::uint8_t> present,
+                        std::uint64_t n) -> Status {
+    std::size_t next = 0;  // row of the page
+    const auto hand_out = [&](std::string_view value) {
+      for (; present[next] == 0; ++next) f(row + next, false, {});
+      f(row + next++, true, value);
+      return true;
+    };
+    DecodeError error = DecodeError::ok;
+    if (is_dictionary_coded(page.encoding)) {
+      IndexReader reader;
+      error = IndexReader::open(page.values, static_cast<std::uint32_t>(dictionary.size()), &reader);
+      indices.resize(n);
+      if (error == DecodeError::ok) error = reader.read(indices);
+      if (error == DecodeError::ok) {
+        for (const std::uint32_t index : indices) hand_out(dictionary[index]);
+      }
+    } else {
+      error = for_each_byte_array(page.encoding, column.type, column.type_length, page.values, n, kMostBytes,
+                                  hand_out);
+    }
+    if (error != DecodeError::ok) return fail(context, page.offset, error);
+    for (; next < present.size(); ++next) f(row + next, false, {});
+    return {};
+  };
+  return for_each_page(context, column, bytes, at, rows, page_scratch, levels, codec, take_dictionary, data);
+}
+
+}  // namespace penstock::parquet

@@ -1,0 +1,192 @@
+#include "source/memory_table.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace penstock {
+
+namespace {
+
+// Rows of a column in memory, as a label of batches.
+class MemoryObsColumn final : public ObsColumn {
+ public:
+  explicit MemoryObsColumn(std::shared_ptr<const Column> column) : column_(std::move(column)) {}
+  ObsKind kind() const override {
+    return column_->kind == Column::Kind::integer ? ObsKind::integer : ObsKind::floating64;
+  }
+  RowIndex n_rows() const override { return column_->size(); }
+  bool streamable() const override { return true; }
+  Status requests(RowRange, RequestList&) const override { return {}; }
+  ByteCount scratch_bytes(RowIndex) const override { return 0; }
+  Status decode(RowRange rows, const Fetched&, Scratch&, std::span<std::byte> out) const override {
+    const void* from = column_->kind == Column::Kind::integer
+                           ? static_cast<const void*>(column_->integers.data() + rows.first)
+                           : static_cast<const void*>(column_->floats.data() + rows.first);
+    if (rows.size() > 0) std::memcpy(out.data(), from, rows.size() * 8);
+    return {};
+  }
+
+ private:
+  const std::shared_ptr<const Column> column_;
+};
+
+class MemoryColumn final : public TableColumn {
+ public:
+  MemoryColumn(Column column, std::string where)
+      : column_(std::make_shared<const Column>(std::move(column))), where_(std::move(where)) {}
+
+  Encoding encoding() const override {
+    return column_->kind == Column::Kind::string ? Encoding::string : Encoding::number;
+  }
+  NumericType number() const override {
+    return column_->kind == Column::Kind::integer ? NumericType::i64 : NumericType::f64;
+  }
+  const std::string& where() const override { return where_; }
+  const std::string& dtype() const override { return column_->dtype; }
+  bool ordered() const override { return false; }
+  bool masked() const override { return false; }
+  std::uint64_t size() const override { return column_->size(); }
+  Result<std::shared_ptr<const Categories>> categories(MemoryBudget&) const override {
+    return Status::internal(where_ + ": not a categorical");
+  }
+  std::uint64_t rows_at_once() const override { return 64 << 10; }
+  Result<Column> read(std::uint64_t first, std::uint64_t count, std::uint64_t) const override {
+    Column out;
+    out.kind = column_->kind;
+    const auto part = [&](const auto& from, auto& to) {
+      const auto begin = from.begin() + static_cast<std::ptrdiff_t>(first);
+      to.assign(begin, begin + static_cast<std::ptrdiff_t>(count));
+    };
+    if (column_->kind == Column::Kind::string) part(column_->strings, out.strings);
+    if (column_->kind == Column::Kind::integer) part(column_->integers, out.integers);
+    if (column_->kind == Column::Kind::floating) part(column_->floats, out.floats);
+    return out;
+  }
+  std::shared_ptr<const ObsColumn> stream(std::uint64_t) const override {
+    return std::make_shared<const MemoryObsColumn>(column_);
+  }
+
+ private:
+  const std::shared_ptr<const Column> column_;
+  const std::string where_;
+};
+
+class NumberedObsColumn final : public ObsColumn {
+ public:
+  explicit NumberedObsColumn(std::uint64_t n) : n_(n) {}
+  ObsKind kind() const override { return ObsKind::integer; }
+  RowIndex n_rows() const override { return n_; }
+  bool streamable() const override { return true; }
+  Status requests(RowRange, RequestList&) const override { return {}; }
+  ByteCount scratch_bytes(RowIndex) const override { return 0; }
+  Status decode(RowRange rows, const Fetched&, Scratch&, std::span<std::byte> out) const override {
+    for (RowIndex row = rows.first; row < rows.last; ++row) {
+      std::memcpy(out.data() + (row - rows.first) * sizeof(row), &row, sizeof(row));
+    }
+    return {};
+  }
+
+ private:
+  const std::uint64_t n_;
+};
+
+class NumberedRows final : public TableColumn {
+ public:
+  NumberedRows(std::uint64_t n, std::string where) : n_(n), where_(std::move(where)) {}
+  Encoding encoding() const override { return Encoding::number; }
+  NumericType number() const override { return NumericType::i64; }
+  const std::string& where() const override { return where_; }
+  const std::string& dtype() const override { return dtype_; }
+  bool ordered() const override { return false; }
+  bool masked() const override { return false; }
+  std::uint64_t size() const override { return n_; }
+  Result<std::shared_ptr<const Categories>> categories(MemoryBudget&) const override {
+    return Status::internal(where_ + ": not a categorical");
+  }
+  std::uint64_t rows_at_once() const override { return 64 << 10; }
+  Result<Column> read(std::uint64_t first, std::uint64_t count, std::uint64_t) const override {
+    Column out;
+    out.kind = Column::Kind::integer;
+    out.integers.resize(count);
+    for (std::uint64_t i = 0; i < count; ++i) out.integers[i] = static_cast<std::int64_t>(first + i);
+    return out;
+  }
+  std::shared_ptr<const ObsColumn> stream(std::uint64_t) const override {
+    return std::make_shared<const NumberedObsColumn>(n_);
+  }
+
+ private:
+  const std::uint64_t n_;
+  const std::string where_, dtype_ = "int64";
+};
+
+class MemoryTable final : public Table {
+ public:
+  MemoryTable(std::vector<Column> columns, std::int64_t index, std::uint64_t n_rows, std::string where)
+      : n_rows_(n_rows), where_(std::move(where)) {
+    for (std::size_t i = 0; i < columns.size(); ++i) {
+      std::string name = columns[i].name;
+      auto column = std::make_shared<const MemoryColumn>(std::move(columns[i]), where_ + ": " + name);
+      if (static_cast<std::int64_t>(i) == index) {
+        index_ = std::move(column);
+        continue;
+      }
+      names_.push_back(std::move(name));
+      columns_.push_back(std::move(column));
+    }
+    if (!index_) index_ = numbered_rows(n_rows, where_);
+  }
+
+  std::uint64_t n_rows() const override { return n_rows_; }
+  const std::vector<std::string>& columns() const override { return names_; }
+  bool has(const std::string& name) const override {
+    return std::find(names_.begin(), names_.end(), name) != names_.end();
+  }
+  Result<std::shared_ptr<const TableColumn>> index() const override { return index_; }
+  Result<std::shared_ptr<const TableColumn>> column(const std::string& name) const override {
+    const auto at = std::find(names_.begin(), names_.end(), name);
+    if (at == names_.end()) {
+      return Status::not_found(
+          fmt::format("{}: no column '{}'; it has: {}", where_, name, fmt::join(names_, ", ")));
+    }
+    return columns_[static_cast<std::size_t>(at - names_.begin())];
+  }
+  ColumnInfo info(const std::string& name) const override {
+    ColumnInfo out;
+    out.name = name;
+    const auto found = column(name);
+    out.usable = found.ok();
+    if (found.ok()) {
+      out.dtype = found.value()->dtype();
+    } else {
+      out.why = found.status().message();
+    }
+    return out;
+  }
+  Result<std::vector<ColumnBounds>> bounds(const std::string&) const override {
+    return std::vector<ColumnBounds>();
+  }
+  std::string where() const override { return where_; }
+
+ private:
+  const std::uint64_t n_rows_;
+  const std::string where_;
+  std::vector<std::string> names_;
+  std::vector<std::shared_ptr<const TableColumn>> columns_;
+  std::shared_ptr<const TableColumn> index_;
+};
+
+}  // namespace
+
+std::shared_ptr<const TableColumn> numbered_rows(std::uint64_t n, std::string where) {
+  return std::make_shared<const NumberedRows>(n, std::move(where));
+}
+
+std::shared_ptr<const Table> memory_table(std::vector<Column> columns, std::int64_t index,
+                                          std::uint64_t n_rows, std::string where) {
+  return std::make_shared<const MemoryTable>(std::move(columns), index, n_rows, std::move(where));
+}
+
+}  // namespace penstock

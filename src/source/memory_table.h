@@ -1,0 +1,23 @@
+// A table whose columns are in memory: gene tables from text, and names that no file has.
+//
+// Thread contract: immutable once made. Memory: the columns' own; what they take is the maker's to reserve.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "source/table.h"
+
+namespace penstock {
+
+// The whole numbers 0, 1, ... n - 1: names of rows without names.
+std::shared_ptr<const TableColumn> numbered_rows(std::uint64_t n, std::string where);
+
+// Columns of one length, each with its name, kind (string, integer, floating) and values. `index`: number of
+// the column that names the rows; it is not listed. Without columns, or with index < 0, rows are numbered.
+std::shared_ptr<const Table> memory_table(std::vector<Column> columns, std::int64_t index,
+                                          std::uint64_t n_rows, std::string where);
+
+}  // namespace penstock
