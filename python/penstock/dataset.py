@@ -51,21 +51,31 @@ def open(
     matrix: str = "X",
     join: str = "exact",
     var_key: str | None = None,
+    genes: str = "genes",
+    expressions: str = "expressions",
+    var: PathLike | None = None,
     index_memory: int | str = "256MB",
 ) -> Dataset:
-    """Open ``.h5ad`` files as one `Dataset`, reading metadata only.
+    """Open ``.h5ad`` or Parquet files as one `Dataset`, reading metadata only.
 
     Parameters
     ----------
     paths
-        A path, a glob, a directory (all ``.h5ad`` in it), or a list of these. Globs and directories are
-        sorted by name, a list keeps its order.
+        A path, a glob, a directory (all ``.h5ad`` or all ``.parquet`` in it; a pqdata folder as one), or a list
+        of these. Globs and directories are sorted by name, a list keeps its order.
     matrix
-        ``"X"``, ``"raw/X"`` or ``"layers/NAME"``.
+        ``"X"``, ``"raw/X"`` or ``"layers/NAME"``. For a Parquet file that could be several: ``"lists"``,
+        ``"triplets"`` or ``"wide"``.
     join
         ``"exact"``: all files must have the same genes in the same order.
     var_key
         The var column that names the genes; None: the index of var.
+    genes, expressions
+        Parquet files of lists: the columns that hold the genes and the values of each row.
+    var
+        Parquet files of lists: the table that says what the genes' numbers stand for (Parquet or CSV with
+        columns ``token_id``, ``ensembl_id``, ``gene_symbol``). None: ``gene_metadata.parquet`` beside the files
+        or in ``metadata/``.
     index_memory
         Bytes that metadata may hold: chunk indexes, row tables, names and the obs columns you read.
 
@@ -79,7 +89,7 @@ def open(
     FileNotFoundError
         No such file, or nothing matches.
     KeyError
-        There is no such matrix or ``var_key``; the message lists what there is.
+        There is no such matrix, ``var_key`` or gene table; the message lists what there is.
     ValueError
         The files have different genes; the first difference is named.
     NotImplementedError
@@ -93,6 +103,7 @@ def open(
     --------
     >>> ds = penstock.open("tahoe/plate*.h5ad")
     >>> ds = penstock.open(["a.h5ad", "b.h5ad"], matrix="layers/counts")
+    >>> ds = penstock.open("tahoe/data/*.parquet", var="tahoe/metadata/gene_metadata.parquet")
     """
     files = _Files(
         expand(paths),
@@ -100,6 +111,9 @@ def open(
             "matrix": matrix,
             "join": join,
             "var_key": var_key or "",
+            "genes": genes,
+            "expressions": expressions,
+            "var": "" if var is None else os.path.abspath(os.path.expanduser(os.fspath(var))),
             "index_memory": parse_memory(index_memory, "index_memory"),
         },
     )

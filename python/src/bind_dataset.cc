@@ -78,11 +78,14 @@ ColumnList describe(const std::vector<ColumnInfo>& infos) {
 }
 
 DatasetHandle open(std::vector<std::string> paths, std::string matrix, std::string join, std::string var_key,
-                   std::uint64_t index_memory) {
+                   std::string genes, std::string expressions, std::string var, std::uint64_t index_memory) {
   OpenOptions options;
   options.matrix = std::move(matrix);
   options.join = std::move(join);
   options.var_key = std::move(var_key);
+  options.genes = std::move(genes);
+  options.expressions = std::move(expressions);
+  options.var = std::move(var);
   options.index_memory = index_memory;
   return {unwrap(without_gil([&] { return Dataset::open(std::move(paths), std::move(options)); }))};
 }
@@ -118,7 +121,7 @@ void bind_dataset(nb::module_& m) {
 
   nb::class_<DatasetHandle>(m, "Dataset", "Internal: see penstock.Dataset.")
       .def_static("open", &open, nb::arg("paths"), nb::arg("matrix"), nb::arg("join"), nb::arg("var_key"),
-                  nb::arg("index_memory"))
+                  nb::arg("genes"), nb::arg("expressions"), nb::arg("var"), nb::arg("index_memory"))
       .def_prop_ro("n_obs", [](const DatasetHandle& d) { return d.ptr->n_obs(); })
       .def_prop_ro("n_obs_total", [](const DatasetHandle& d) { return d.ptr->n_obs_total(); })
       .def_prop_ro("n_vars", [](const DatasetHandle& d) { return d.ptr->n_vars(); })

@@ -54,6 +54,11 @@ std::string check_bytes(const std::string& text) {
 void OpenFlags::add_to(CLI::App& app) {
   app.add_option("FILE", files, "Files (.h5ad), read as one matrix in this order")->required();
   app.add_option("--matrix", options.matrix, "X, raw/X or layers/NAME")->capture_default_str();
+  app.add_option("--genes", options.genes, "Parquet lists: the column of genes")->capture_default_str();
+  app.add_option("--expressions", options.expressions, "Parquet lists: the column of values")
+      ->capture_default_str();
+  app.add_option("--var", options.var,
+                 "Parquet lists: the gene table (default: looked for beside the files)");
   app.add_option("--var-key", options.var_key, "Column of var that names the genes (default: its index)");
   app.add_option("--index-memory", index_memory, "Bytes that metadata may hold")
       ->check(check_bytes)

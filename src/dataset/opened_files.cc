@@ -8,7 +8,9 @@
 #include "anndata/matrices.h"
 #include "anndata/opened.h"
 #include "hdf5/hdf5.h"
+#include "io/counted_file.h"
 #include "memory/reserve_for.h"
+#include "parquet/parquet_file.h"
 #include "source/column_text.h"
 
 namespace penstock::internal {
@@ -26,7 +28,7 @@ Status check_options(const std::vector<std::string>& paths, const OpenOptions& o
   if (options.join != "exact") {
     return Status::invalid_argument(fmt::format("join='{}': expected \"exact\"", options.join));
   }
-  return anndata::check_matrix_name(options.matrix);
+  return {};
 }
 
 // The names of a file's columns: the index of var, or the column that options.var_key says.
@@ -71,18 +73,30 @@ Status compare_var_names(const TextReader& reader, const std::string& path, cons
   return {};
 }
 
-Result<std::shared_ptr<const OpenedFile>> open_file(const std::string& path, const OpenOptions& options,
-                                                    const OpenedFiles& opened) {
+// An HDF5 file holds an AnnData object.
+Result<std::shared_ptr<const OpenedFile>> open_hdf5(const std::string& path, const FileOpener& opener,
+                                                    const OpenOptions& options, const OpenedFiles& opened) {
+  PENSTOCK_RETURN_IF_ERROR(anndata::check_matrix_name(options.matrix));
+  if (!options.var.empty()) {
+    return Status::invalid_argument(
+        fmt::format("{}: var='{}' names the gene table of Parquet files of lists; this is an HDF5 file", path,
+                    options.var));
+  }
   store::OpenLimits limits;
   limits.index_budget = opened.budget;
-  if (options.opener) limits.opener = options.opener;
-  limits.opener = [open = std::move(limits.opener),
-                   reads = opened.reads](const std::string& name) -> Result<std::shared_ptr<const File>> {
-    PENSTOCK_ASSIGN_OR_RETURN(auto file, open(name));
-    return count_reads(std::move(file), reads);
-  };
+  limits.opener = opener;
   PENSTOCK_ASSIGN_OR_RETURN(auto root, hdf5::open(path, limits));
   return anndata::open_anndata(std::move(root), options.matrix, *opened.budget);
+}
+
+// The format is told by the file's first and last bytes, not by its name.
+Result<std::shared_ptr<const OpenedFile>> open_file(const std::string& path, parquet::OpenContext& context,
+                                                    const OpenedFiles& opened) {
+  if (parquet::is_pqdata(path)) return parquet::open_parquet(path, context);
+  PENSTOCK_ASSIGN_OR_RETURN(const auto file, context.opener(path));
+  PENSTOCK_ASSIGN_OR_RETURN(const bool is_parquet, parquet::begins_as_parquet(*file));
+  return is_parquet ? parquet::open_parquet(path, context)
+                    : open_hdf5(path, context.opener, *context.options, opened);
 }
 
 // Which other matrices there are, and whether one of them is what a user of this one probably wants.
@@ -104,23 +118,45 @@ Status look_around(OpenedFiles& opened) {
   return {};
 }
 
+void add_file(const std::string& path, std::shared_ptr<const OpenedFile> content, OpenedFiles& opened,
+              std::vector<ObsTable::File>& obs) {
+  const SourceTraits& traits = content->matrix()->traits();
+  obs.push_back({path, content->obs()});
+  opened.files.push_back({path, opened.n_rows, std::move(content)});
+  opened.n_rows += traits.n_rows;
+  opened.n_cols = traits.n_cols;
+}
+
 Result<std::shared_ptr<const OpenedFiles>> open_all(const std::vector<std::string>& paths,
                                                     const OpenOptions& options) {
   auto opened = std::make_shared<OpenedFiles>();
   opened->budget = MemoryBudget::create(options.index_memory);
   opened->matrix = options.matrix;
+  parquet::OpenContext context;
+  context.opener = [open = options.opener ? options.opener : FileOpener(open_posix_file),
+                    reads = opened->reads](const std::string& name) -> Result<std::shared_ptr<const File>> {
+    PENSTOCK_ASSIGN_OR_RETURN(auto file, open(name));
+    return count_reads(std::move(file), reads);
+  };
+  context.budget = opened->budget;
+  context.options = &options;
+  context.n_files = paths.size();
   std::vector<ObsTable::File> obs;
+  const Table* same_var = nullptr;  // that the first file has, too
   for (const std::string& path : paths) {
-    PENSTOCK_ASSIGN_OR_RETURN(auto content, open_file(path, options, *opened));
+    PENSTOCK_ASSIGN_OR_RETURN(auto content, open_file(path, context, *opened));
+    if (content->var().get() == same_var) {
+      // Files of lists share one gene table.
+      add_file(path, std::move(content), *opened, obs);
+      continue;
+    }
+    if (opened->files.empty()) same_var = content->var().get();
     PENSTOCK_ASSIGN_OR_RETURN(const auto names,
                               var_reader(*content->var(), options.var_key, *opened->budget));
-    const SourceTraits& traits = content->matrix()->traits();
-    opened->files.push_back({path, opened->n_rows, std::move(content)});
-    PENSTOCK_RETURN_IF_ERROR(opened->files.size() == 1 ? read_var_names(names, *opened)
-                                                       : compare_var_names(names, path, *opened));
-    opened->n_rows += traits.n_rows;
-    opened->n_cols = traits.n_cols;
-    obs.push_back({path, opened->files.back().content->obs()});
+    const bool first = opened->files.empty();
+    add_file(path, std::move(content), *opened, obs);
+    PENSTOCK_RETURN_IF_ERROR(first ? read_var_names(names, *opened)
+                                   : compare_var_names(names, path, *opened));
   }
   opened->obs = std::make_unique<const ObsTable>(std::move(obs), opened->budget);
   PENSTOCK_RETURN_IF_ERROR(look_around(*opened));

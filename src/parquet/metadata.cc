@@ -432,13 +432,11 @@ const Leaf* FileMetadata::find(const std::string& name) const {
   return found;
 }
 
-Result<bool> is_parquet(const File& file) {
-  if (file.size() < kLeastFile) return false;
-  std::byte head[4], tail[4];
+Result<bool> begins_as_parquet(const File& file) {
+  std::byte head[4];
+  if (file.size() < sizeof(head)) return false;
   PENSTOCK_RETURN_IF_ERROR(file.read_at(0, head));
-  PENSTOCK_RETURN_IF_ERROR(file.read_at(file.size() - 4, tail));
-  const auto is = [](const std::byte* bytes, const char* magic) { return std::memcmp(bytes, magic, 4) == 0; };
-  return (is(head, "PAR1") && is(tail, "PAR1")) || (is(head, "PARE") && is(tail, "PARE"));
+  return std::memcmp(head, "PAR1", 4) == 0 || std::memcmp(head, "PARE", 4) == 0;
 }
 
 Result<std::shared_ptr<const FileMetadata>> read_metadata(const File& file, MemoryBudget& budget,

@@ -136,8 +136,8 @@ struct MetadataLimits {
 // chunks in other files), `budget`, invalid_argument when it is no Parquet file at all.
 Result<std::shared_ptr<const FileMetadata>> read_metadata(const File& file, MemoryBudget& budget,
                                                           const MetadataLimits& limits = {});
-// True when the file begins and ends as Parquet does (also encrypted footers: "PARE").
-Result<bool> is_parquet(const File& file);
+// True when the file begins as Parquet does (also encrypted ones: "PARE").
+Result<bool> begins_as_parquet(const File& file);
 
 // The page index of one column chunk, where the writer made one.
 struct PageLocation {
