@@ -41,6 +41,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 import chunk_list  # noqa: E402
 import make_demo_data  # noqa: E402
+import make_parquet_data  # noqa: E402
 
 MiB = 1 << 20
 THREADS = 2  # what the bars are stated for
@@ -289,11 +290,11 @@ class Bench:
 
     # -- loader --
     @contextlib.contextmanager
-    def loader(self, **options: Any) -> Iterator[Any]:
+    def loader(self, files: list[str] | None = None, **options: Any) -> Iterator[Any]:
         import penstock
 
         options = {"batch_size": 4096, "memory": "512MB", "threads": THREADS, **options}
-        loader = penstock.Loader(penstock.open(self.data.files), **options)
+        loader = penstock.Loader(penstock.open(files or self.data.files), **options)
         try:
             yield loader
         finally:
@@ -505,17 +506,23 @@ def overlap(bench: Bench) -> list[Figure]:
 @case("rss")
 def rss(bench: Bench) -> list[Figure]:
     epochs = 4 if bench.quick else 20
-    out = run_child("rss", {"files": bench.data.files, "memory": 256_000_000, "epochs": epochs})
+    return rss_figures("rss", bench.data.files, epochs)
+
+
+def rss_figures(case: str, files: list[str], epochs: int) -> list[Figure]:
+    """Growth of resident memory over epochs in 256 MB, and whether it goes on."""
+    out = run_child("rss", {"files": files, "memory": 256_000_000, "epochs": epochs})
     grown = (out["peak"] - out["before"]) / 1e6
-    name = f"peak RSS growth, {epochs} epochs, memory=256MB, {bench.data.bytes / 1e6:,.0f} MB of files"
+    size = sum(os.path.getsize(f) for f in files if os.path.isfile(f))
+    name = f"peak RSS growth, {epochs} epochs, memory=256MB, {size / 1e6:,.0f} MB of files"
     detail = f"{out['before'] / 1e6:,.0f} MB before, {out['peak'] / 1e6:,.0f} MB peak"
     # A leak raises RSS epoch after epoch. One batch larger than any before raises it, too, by a huge page, and ever
     # more rarely: a fitted slope could not tell this from a leak, the number of new highs can.
     late = out["after_epoch"][epochs // 5 :]
     highs = sum(value > max(late[:i]) + 65_536 for i, value in enumerate(late) if i)
     return [
-        Figure("rss", name, grown, (256_000_000 + 16 * MiB) / 1e6, False, "MB", detail=detail),
-        Figure("rss", f"new highs of RSS in the last {len(late) - 1} epochs", highs, len(late) // 5, False),
+        Figure(case, name, grown, (256_000_000 + 16 * MiB) / 1e6, False, "MB", detail=detail),
+        Figure(case, f"new highs of RSS in the last {len(late) - 1} epochs", highs, len(late) // 5, False),
     ]
 
 
@@ -552,6 +559,93 @@ def open_10_million(bench: Bench) -> list[Figure]:
         Figure("open10m", name + ": memory", held, 64, False, "MB", detail=detail),
         Figure("open10m", name + ": time", statistics.median(seconds), 5, False, "s", seconds),
     ]
+
+
+# --- Parquet, against pyarrow ---
+
+
+def parquet_files(bench: Bench, layout: str, **options: Any) -> list[str]:
+    """The bench's cells as Parquet, made once."""
+    folder = Path(f"{bench.data.chunks.parent}-{layout}{''.join(f'-{v}' for v in options.values())}")
+    return [str(path) for path in make_parquet_data.make(layout, folder, bench.data.files, **options)]
+
+
+def against_pyarrow(
+    bench: Bench,
+    case: str,
+    name: str,
+    bar: float,
+    files: list[str],
+    arms: list[tuple[str, int]],
+    **options: Any,
+) -> list[Figure]:
+    """Penstock's rate over that of pyarrow's best arm (layout, batch size), alternating; and the memory of both."""
+    options = {"files": files, "memory": "1GB", **options}
+    bench.verify(**options)
+    for path in files:
+        read_all([path] if os.path.isfile(path) else [str(p) for p in Path(path).rglob("*.parquet")])
+    seconds = 0.5 if bench.quick else 5
+
+    def pyarrow(arm: tuple[str, int]) -> dict[str, Any]:
+        script = ROOT / "benchmarks" / "pyarrow_reader.py"
+        return run_json(sys.executable, script, arm[0], arm[1], seconds, *files)
+
+    best = max(arms, key=lambda arm: pyarrow(arm)["cells_per_s"]) if len(arms) > 1 else arms[0]
+    peers, rates = [pyarrow(best)], []
+    for i in range(bench.runs):
+        rates.append(bench.rate(**options))
+        peers.append(pyarrow(best))
+        say(
+            f"{case} {i + 1}/{bench.runs}: loader {rates[-1]:,.0f}, pyarrow {peers[-1]['cells_per_s']:,.0f} cells/s"
+        )
+    speed = [p["cells_per_s"] for p in peers]
+    ratios = [r / ((speed[i] + speed[i + 1]) / 2) for i, r in enumerate(rates)]
+    detail = f"{statistics.median(rates):,.0f} of {statistics.median(speed):,.0f} cells/s, pyarrow's batch {best[1]}"
+    return [Figure(case, name, statistics.median(ratios), bar, True, "", ratios, detail)]
+
+
+@case("parquet4096")
+def parquet4096(bench: Bench) -> list[Figure]:
+    files = parquet_files(bench, "lists")
+    arms = [("lists", n) for n in (64, 1000, 4096)]
+    name = "Parquet lists, snappy, CSR, shuffled, batch 4096 / pyarrow"
+    return against_pyarrow(bench, "parquet4096", name, 2.5, files, arms, batch_size=4096)
+
+
+@case("parquet64")
+def parquet64(bench: Bench) -> list[Figure]:
+    files = parquet_files(bench, "lists")
+    name = "Parquet lists, snappy, CSR, shuffled, batch 64 / pyarrow"
+    return against_pyarrow(bench, "parquet64", name, 2.5, files, [("lists", 64)], batch_size=64)
+
+
+@case("parquet_zstd")
+def parquet_zstd(bench: Bench) -> list[Figure]:
+    files = parquet_files(bench, "lists", compression="zstd")
+    arms = [("lists", n) for n in (64, 1000, 4096)]
+    name = "Parquet lists, zstd, CSR, shuffled, batch 4096 / pyarrow"
+    return against_pyarrow(bench, "parquet_zstd", name, 2, files, arms, batch_size=4096)
+
+
+@case("pqdata")
+def pqdata(bench: Bench) -> list[Figure]:
+    files = parquet_files(bench, "pqdata")
+    arms = [("pqdata", n) for n in (64, 1000, 4096)]
+    name = "Parquet triplets, CSR, shuffled, batch 4096 / pyarrow"
+    return against_pyarrow(bench, "pqdata", name, 2.5, files, arms, batch_size=4096)
+
+
+@case("parquet_dense64")
+def parquet_dense64(bench: Bench) -> list[Figure]:
+    files = parquet_files(bench, "lists")
+    arms = [("dense", 64), ("dense-reused", 64)]
+    name = "Parquet lists, dense float32, batch 64 / pyarrow and torch"
+    return against_pyarrow(bench, "parquet_dense64", name, 3, files, arms, batch_size=64, format="dense")
+
+
+@case("parquet_rss")
+def parquet_rss(bench: Bench) -> list[Figure]:
+    return rss_figures("parquet_rss", parquet_files(bench, "lists"), 4 if bench.quick else 20)
 
 
 # --- parts that need a process of their own -----------------------------------------------------------------
