@@ -103,7 +103,7 @@ def arrow_error(user: str, used: str) -> str | None:
     if user in BASE_ONLY:
         return f"{user} may include base only"
     if used == "codecs/kernels":
-        return None if user == "codecs" else "only codecs calls its kernels"
+        return None if user in {"codecs", "parquet"} else "only codecs and parquet call their kernels"
     if used == "batch":
         return None if user in MAY_CALL_BATCH else f"only {' and '.join(sorted(MAY_CALL_BATCH))} call batch"
     if user not in LAYER_OF or used not in LAYER_OF:

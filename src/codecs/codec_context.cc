@@ -43,8 +43,8 @@ CodecContext& CodecContext::operator=(CodecContext&&) noexcept = default;
 
 ByteCount CodecContext::fixed_bytes() {
   // libdeflate's tables are ~12 KiB; zlib documents 7 KiB of state and a window of 32 KiB, twice; a zstd
-  // context for whole buffers is ~160 KiB.
-  return 320 * 1024;
+  // context for whole buffers is ~94 KiB.
+  return 192 * 1024;
 }
 
 }  // namespace penstock

@@ -325,7 +325,7 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
     p.first_q_eff =
         plan::effective_rows(static_cast<double>(options.batch_size),
                              static_cast<double>(c.window.block_rows), static_cast<double>(first->rows));
-    for (auto window = first; window && window->rows < c.window.window_rows; window = windows.next()) {
+    for (auto window = first; window && window->ramp; window = windows.next()) {
       p.ramp_batches += window->n_batches;
     }
     p.ramp_batches = std::min(p.ramp_batches, p.n_batches);

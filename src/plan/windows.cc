@@ -48,11 +48,13 @@ std::optional<Window> WindowSequence::next() {
     // What is left in equal windows: a small last one would be mixed worst, and the next epoch's first would
     // keep the consumer waiting.
     const std::uint64_t left = ceil_div(share_.last - row_, batch_size_);
-    std::uint64_t batches = ceil_div(left, ceil_div(left, batches_per_window_));
+    const std::uint64_t equal = ceil_div(left, ceil_div(left, batches_per_window_));
+    std::uint64_t batches = equal;
     if (ramp_ && index_ < std::size(kRampEighths)) {
-      batches = std::max<std::uint64_t>(1, batches_per_window_ * kRampEighths[index_] / 8);
+      batches = std::clamp<std::uint64_t>(batches_per_window_ * kRampEighths[index_] / 8, 1, equal);
     }
     Window window;
+    window.ramp = batches < equal;
     window.first = row_;
     window.rows = std::min(batches * batch_size_, share_.last - row_);
     window.first_batch = batch_;

@@ -1,0 +1,594 @@
+"""Parquet through the package, against pyarrow, scipy and the same matrix as .h5ad."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import scipy.sparse as sp
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support import ROOT, SHARED
+
+import make_parquet_data
+import penstock
+
+DUMP = ROOT / "build" / "release" / "src" / "parquet" / "parquet_dump"
+COMMAND = ROOT / "build" / "release" / "src" / "cli" / "penstock"
+GENES = [f"ENSG{i:05d}" for i in range(300)]
+
+
+def matrix(rows: int, genes: int = 300, seed: int = 0, counts: bool = True) -> Any:
+    """Sorted CSR float32 with an empty row and a full one."""
+    rng = np.random.default_rng(seed)
+    x = sp.random(rows, genes, 0.06, format="lil", random_state=rng, dtype=np.float32)
+    if rows > 3:
+        x[1] = 0
+        x[2] = 1
+    x = x.tocsr()
+    x.data = (
+        rng.geometric(0.3, x.nnz).astype(np.float32) if counts else rng.normal(size=x.nnz).astype(np.float32)
+    )
+    if counts and x.nnz:
+        x.data[:: max(1, x.nnz // 7)] = 1000  # beyond one byte
+    x.sort_indices()
+    return x
+
+
+def obs_of(rows: int) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "drug": pd.Categorical([f"d{i % 7}" for i in range(rows)]),
+            "n": np.arange(rows),
+            "score": np.arange(rows) / 8,
+        },
+        index=[f"cell{i}" for i in range(rows)],
+    )
+
+
+def write_h5ad(x: Any, path: Path) -> Path:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ad.AnnData(x, obs=obs_of(x.shape[0]), var=pd.DataFrame(index=GENES[: x.shape[1]])).write_h5ad(
+            path, compression="gzip"
+        )
+    return path
+
+
+def list_table(x: Any, cls: bool = True, genes: Any = None, extra: dict[str, Any] | None = None) -> pa.Table:
+    """Rows as lists; the mark comes first."""
+    rows = [x.getrow(i) for i in range(x.shape[0])]
+    mark_gene, mark_value = ([1], [-2.0]) if cls else ([], [])
+    tokens = [mark_gene + [int(g) + 3 for g in r.indices] for r in rows]
+    values = [mark_value + [float(v) for v in r.data] for r in rows]
+    return pa.table(
+        {
+            "genes": pa.array(
+                [mark_gene + [int(g) + 3 for g in r.indices] for r in rows], genes or pa.list_(pa.int64())
+            ),
+            "expressions": pa.array(
+                [mark_value + [float(v) for v in r.data] for r in rows], pa.list_(pa.float32())
+            ),
+            "drug": [f"d{i % 7}" for i in range(len(rows))],
+            **(extra or {}),
+        }
+    )
+
+
+def gene_table(folder: Path, n: int = 300) -> Path:
+    path = folder / "gene_metadata.parquet"
+    pq.write_table(
+        pa.table(
+            {
+                "token_id": np.arange(n) + 3,
+                "ensembl_id": GENES[:n],
+                "gene_symbol": [f"S{i}" for i in range(n)],
+            }
+        ),
+        path,
+    )
+    return path
+
+
+def expect_rows(ds: penstock.Dataset, x: Any, **options: Any) -> None:
+    """Every row once, equal to those of x."""
+    seen = np.zeros(x.shape[0], int)
+    for batch in penstock.Loader(ds, batch_size=64, memory="64MB", to="numpy", **options):
+        np.add.at(seen, batch.index, 1)
+        want = x[batch.index]
+        if options.get("format") == "dense":
+            np.testing.assert_array_equal(batch.X, want.toarray())
+        else:
+            assert (want != batch.X).nnz == 0
+    assert (seen == 1).all()
+
+
+# --- lists ---
+
+
+@pytest.mark.parametrize("compression", ["none", "snappy", "gzip", "zstd", "lz4", "brotli"])
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+def test_lists_of_every_codec_and_page_version(tmp_path: Path, compression: str, version: str) -> None:
+    x = matrix(500)
+    gene_table(tmp_path)
+    path = tmp_path / "a.parquet"
+    pq.write_table(
+        list_table(x), path, compression=compression, data_page_version=version, row_group_size=130
+    )
+    ds = penstock.open(path)
+    assert ds.shape == x.shape
+    assert list(ds.var_names) == GENES
+    assert list(ds.obs["drug"]) == [f"d{i % 7}" for i in range(500)]
+    expect_rows(ds, x)
+    expect_rows(ds, x, shuffle=False)
+    expect_rows(ds, x, format="dense", block_rows=7)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=st.integers(1, 300),
+    group=st.integers(1, 200),
+    page=st.sampled_from([64, 300, 5000, 1 << 20]),
+    dictionary=st.booleans(),
+    counts=st.booleans(),
+    cls=st.booleans(),
+    version=st.sampled_from(["1.0", "2.0"]),
+    index=st.booleans(),
+    gene_type=st.sampled_from([pa.int64(), pa.int32(), pa.uint16()]),
+    encoding=st.sampled_from([None, "DELTA_BINARY_PACKED"]),
+)
+def test_lists_written_in_any_way(
+    tmp_path_factory: pytest.TempPathFactory,
+    rows: int,
+    group: int,
+    page: int,
+    dictionary: bool,
+    counts: bool,
+    cls: bool,
+    version: str,
+    index: bool,
+    gene_type: Any,
+    encoding: str | None,
+) -> None:
+    folder = tmp_path_factory.mktemp("lists")
+    # Without a mark a row's first value must not be negative: that is what marks are told by.
+    x = matrix(rows, seed=rows, counts=counts or not cls)
+    gene_table(folder)
+    table = list_table(x, cls, pa.list_(gene_type))
+    options: dict[str, Any] = {"use_dictionary": dictionary}
+    if encoding and not dictionary:
+        options["column_encoding"] = {
+            "genes.list.element": encoding,
+            "expressions.list.element": "BYTE_STREAM_SPLIT",
+        }
+    pq.write_table(
+        table,
+        folder / "a.parquet",
+        row_group_size=group,
+        data_page_size=page,
+        data_page_version=version,
+        write_page_index=index,
+        write_batch_size=16,
+        **options,
+    )
+    ds = penstock.open(folder / "a.parquet")
+    expect_rows(ds, x, block_rows=13)
+    expect_rows(
+        ds[::3], x[::3][np.searchsorted(np.arange(0, rows, 3), np.arange(0, rows, 3))]
+    ) if False else None
+    kept = np.arange(rows) % 3 == 0
+    for batch in penstock.Loader(ds[kept], batch_size=50, memory="64MB", to="numpy"):
+        assert kept[batch.index].all()
+        assert (x[batch.index] != batch.X).nnz == 0
+
+
+def test_the_same_batches_from_every_format(tmp_path: Path) -> None:
+    x = matrix(900)
+    h5ad = [write_h5ad(x[:400], tmp_path / "a.h5ad"), write_h5ad(x[400:], tmp_path / "b.h5ad")]
+    lists = make_parquet_data.make("lists", tmp_path / "lists", [str(p) for p in h5ad])
+    pqdata = make_parquet_data.make("pqdata", tmp_path / "pqdata", [str(p) for p in h5ad])
+    options: dict[str, Any] = {
+        "block_rows": 50,
+        "window_rows": 320,
+        "batch_size": 64,
+        "memory": "64MB",
+        "seed": 3,
+    }
+    loaders = [
+        penstock.Loader(penstock.open(paths), obs=["drug", "n", "score"], to="numpy", **options)
+        for paths in (h5ad, lists, pqdata)
+    ]
+    for first, *others in zip(*loaders, strict=True):
+        for other in others:
+            assert (first.index == other.index).all()
+            assert (first.X != other.X).nnz == 0
+            assert first.X.indices.dtype == other.X.indices.dtype
+            for name in ("drug", "n", "score"):
+                assert (first.obs[name] == other.obs[name]).all()
+    assert loaders[0].categories == loaders[1].categories == loaders[2].categories
+
+
+def test_only_a_negative_first_value_is_a_mark(tmp_path: Path) -> None:
+    gene_table(tmp_path)
+    table = pa.table(
+        {
+            "genes": [[1, 5, 6], [5, 6], [1], [], [7, 8, 9]],
+            "expressions": pa.array(
+                [[-2.0, 3, 4], [1, -5], [-2.0], [], [2, -2, 255]], pa.list_(pa.float32())
+            ),
+        }
+    )
+    pq.write_table(table, tmp_path / "a.parquet")
+    ds = penstock.open(tmp_path / "a.parquet")
+    (batch,) = penstock.Loader(ds, batch_size=8, memory="64MB", to="numpy", shuffle=False)
+    want = np.zeros((5, 300), np.float32)
+    want[0, 2:4] = 3, 4
+    want[1, 2:4] = 1, -5
+    want[4, 4:7] = 2, -2, 255
+    np.testing.assert_array_equal(batch.X.toarray(), want)
+
+
+def test_genes_outside_the_table_are_dropped_and_counted(tmp_path: Path) -> None:
+    x = matrix(400)
+    gene_table(tmp_path, 200)
+    pq.write_table(list_table(x), tmp_path / "a.parquet", row_group_size=90)
+    loader = penstock.Loader(penstock.open(tmp_path / "a.parquet"), batch_size=64, memory="64MB", to="numpy")
+    for batch in loader:
+        assert (x[batch.index][:, :200] != batch.X).nnz == 0
+    assert loader.stats()["entries_unknown"] == x[:, 200:].nnz
+
+
+def test_unsorted_and_repeated_genes_become_sorted_sums(tmp_path: Path) -> None:
+    gene_table(tmp_path)
+    genes, values = [[9, 5, 9, 9], [4, 3]], [[200.0, 1.0, 200.0, 7.0], [1.0, 2.0]]
+    pq.write_table(
+        pa.table({"genes": genes, "expressions": pa.array(values, pa.list_(pa.float32()))}),
+        tmp_path / "a.parquet",
+    )
+    (batch,) = penstock.Loader(
+        penstock.open(tmp_path / "a.parquet"), batch_size=2, memory="64MB", to="numpy", shuffle=False
+    )
+    want = np.zeros((2, 300), np.float32)
+    want[0, [6, 2]] = 407, 1
+    want[1, [1, 0]] = 1, 2
+    np.testing.assert_array_equal(batch.X.toarray(), want)
+    assert (np.diff(batch.X.indices[: batch.X.indptr[1]]) > 0).all()
+
+
+def test_gene_tables_are_found_or_named(tmp_path: Path) -> None:
+    x = matrix(20)
+    (tmp_path / "data").mkdir()
+    path = tmp_path / "data" / "a.parquet"
+    pq.write_table(list_table(x).rename_columns(["tokens", "counts", "drug"]), path)
+    names = {"genes": "tokens", "expressions": "counts"}
+    with pytest.raises(KeyError, match="gene_metadata.parquet"):
+        penstock.open(path, **names)
+    with pytest.raises(NotImplementedError, match="tokens \\(list of int64\\)"):
+        penstock.open(path)
+    csv = tmp_path / "genes.csv"
+    csv.write_text("gene_symbol,token_id\n" + "\n".join(f'"S{i}, x",{i + 3}' for i in range(300)) + "\n")
+    assert penstock.open(path, var=csv, **names).var_names[7] == "S7, x"
+    (tmp_path / "metadata").mkdir()
+    gene_table(tmp_path / "metadata")
+    ds = penstock.open(tmp_path / "data", **names)
+    assert ds.var_names[7] == GENES[7]
+    assert ds.var["gene_symbol"].iloc[7] == "S7"
+    expect_rows(ds, x)
+    (tmp_path / "bad.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(KeyError, match="token_id"):
+        penstock.open(path, var=tmp_path / "bad.csv", **names)
+    with pytest.raises(ValueError, match="HDF5"):
+        penstock.open(write_h5ad(x, tmp_path / "a.h5ad"), var=csv)
+
+
+# --- triplets and wide ---
+
+
+def write_triplets(x: Any, folder: Path, **options: Any) -> Path:
+    folder.mkdir()
+    coo = x.tocoo()
+    table = pa.table({"row": coo.row.astype(np.int32), "col": coo.col.astype(np.int64), "data": coo.data})
+    shape = {"array": json.dumps({"shape": list(x.shape), "class": {}})}
+    pq.write_table(table.replace_schema_metadata(shape), folder / "X.parquet", **options)
+    obs_of(x.shape[0]).to_parquet(folder / "obs.parquet")
+    pd.DataFrame({"symbol": range(x.shape[1])}, index=GENES[: x.shape[1]]).to_parquet(folder / "var.parquet")
+    return folder
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=st.integers(1, 200),
+    group=st.integers(1, 3000),
+    page=st.sampled_from([64, 1000, 1 << 20]),
+    dictionary=st.booleans(),
+    version=st.sampled_from(["1.0", "2.0"]),
+)
+def test_triplets_written_in_any_way(
+    tmp_path_factory: pytest.TempPathFactory, rows: int, group: int, page: int, dictionary: bool, version: str
+) -> None:
+    x = matrix(rows, seed=rows, counts=False)
+    folder = write_triplets(
+        x,
+        tmp_path_factory.mktemp("coo") / "a.pqdata",
+        row_group_size=group,
+        data_page_size=page,
+        use_dictionary=dictionary,
+        data_page_version=version,
+        write_batch_size=16,
+    )
+    ds = penstock.open(folder)
+    assert list(ds.obs_names) == [f"cell{i}" for i in range(rows)]
+    assert list(ds.var_names) == GENES
+    assert list(ds.obs["drug"]) == [f"d{i % 7}" for i in range(rows)]
+    expect_rows(ds, x)
+    expect_rows(ds, x, shuffle=False, block_rows=3)
+
+
+def test_triplets_that_are_not_sorted_say_how_to_sort_them(tmp_path: Path) -> None:
+    x = matrix(50)
+    folder = write_triplets(x, tmp_path / "a.pqdata")
+    pq.write_table(pq.read_table(folder / "X.parquet").sort_by("col"), folder / "X.parquet")
+    with pytest.raises(NotImplementedError, match="not sorted by row.*ORDER BY row"):
+        penstock.open(folder)
+
+
+def test_matrices_of_a_folder(tmp_path: Path) -> None:
+    x, y = matrix(60), matrix(60, seed=2, counts=False)
+    folder = write_triplets(x, tmp_path / "a.pqdata")
+    (folder / "layers").mkdir()
+    wide = pa.table({str(i + 1): y.toarray()[:, i] for i in range(300)})
+    pq.write_table(wide, folder / "layers" / "dense.parquet", row_group_size=17)
+    expect_rows(penstock.open(folder), x)
+    expect_rows(penstock.open(folder, matrix="layers/dense"), y)
+    with pytest.raises(KeyError, match="layers/dense"):
+        penstock.open(folder, matrix="raw/X")
+
+
+def test_wide_files_beside_other_columns(tmp_path: Path) -> None:
+    y = matrix(40, genes=20, counts=False).toarray()
+    table = pa.table({"cell": [f"c{i}" for i in range(40)], **{GENES[i]: y[:, i] for i in range(20)}})
+    pq.write_table(table, tmp_path / "w.parquet")
+    with pytest.raises(NotImplementedError, match='matrix="wide"'):
+        penstock.open(tmp_path / "w.parquet")
+    ds = penstock.open(tmp_path / "w.parquet", matrix="wide")
+    assert list(ds.var_names) == GENES[:20]
+    assert list(ds.obs["cell"])[:2] == ["c0", "c1"]
+    expect_rows(ds, sp.csr_matrix(y))
+
+
+# --- bytes, damage, labels ---
+
+
+def test_bytes_read_are_those_planned_and_only_of_the_columns_asked_for(tmp_path: Path) -> None:
+    x = matrix(2000)
+    gene_table(tmp_path)
+    rng = np.random.default_rng(0)
+    noise = {"noise": [rng.bytes(500) for _ in range(2000)]}
+    path = tmp_path / "a.parquet"
+    pq.write_table(list_table(x, extra=noise), path, row_group_size=100)
+    ds = penstock.open(path)
+    loader = penstock.Loader(ds, batch_size=64, memory="64MB", to="numpy")
+    for _ in loader:
+        pass
+    stats = loader.stats()
+    assert stats["epoch_bytes_read"] == loader.plan.bytes_to_read
+    file = pq.ParquetFile(path).metadata
+    matrix_bytes = sum(
+        file.row_group(g).column(c).total_compressed_size for g in range(file.num_row_groups) for c in (0, 1)
+    )
+    assert stats["epoch_bytes_read"] == matrix_bytes < path.stat().st_size / 3
+    # A selection inside two row groups reads no others.
+    part = penstock.Loader(ds[300:500], batch_size=64, memory="64MB", to="numpy")
+    for _ in part:
+        pass
+    assert part.stats()["epoch_bytes_read"] < matrix_bytes / 8
+
+
+def small_file(folder: Path) -> tuple[Path, Any]:
+    x = matrix(60, genes=40)
+    gene_table(folder, 40)
+    path = folder / "a.parquet"
+    pq.write_table(list_table(x), path, row_group_size=25, write_page_checksum=True)
+    return path, x
+
+
+ALLOWED = (OSError, NotImplementedError, ValueError, KeyError, MemoryError)
+
+
+def rows_or_error(path: Path, x: Any, message: Callable[[str], None]) -> bool:
+    """True when all rows came, and right; the message of an error names the file."""
+    try:
+        loader = penstock.Loader(penstock.open(path), batch_size=16, memory="64MB", to="numpy", threads=1)
+        for batch in loader:
+            if (x[batch.index] != batch.X).nnz:
+                return False
+    except ALLOWED as error:
+        message(str(error))
+        return True
+    return True
+
+
+def test_cut_short_anywhere_it_is_a_clear_error(tmp_path: Path) -> None:
+    path, x = small_file(tmp_path)
+    whole = path.read_bytes()
+    cut = tmp_path / "cut.parquet"
+    messages: list[str] = []
+    for n in range(0, len(whole), 61):
+        cut.write_bytes(whole[:n])
+        with pytest.raises(ALLOWED) as error:
+            for _ in penstock.Loader(penstock.open(cut), batch_size=16, memory="64MB", to="numpy"):
+                pass
+        messages.append(str(error.value))
+    assert all("cut.parquet" in m for m in messages)
+
+
+def test_flipped_bits_never_bring_wrong_values_where_checksums_cover(tmp_path: Path) -> None:
+    path, x = small_file(tmp_path)
+    whole = bytearray(path.read_bytes())
+    flipped = tmp_path / "flip.parquet"
+    footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    messages: list[str] = []
+    rng = np.random.default_rng(0)
+    for at in [*rng.integers(4, footer, 300), *rng.integers(footer, len(whole), 300)]:
+        damaged = bytearray(whole)
+        damaged[at] ^= 1 << rng.integers(8)
+        flipped.write_bytes(damaged)
+        right = rows_or_error(flipped, x, messages.append)
+        # A page's bytes are covered by its checksum; its header and the footer are not.
+        assert right or at >= footer or header_near(whole, int(at))
+    assert any("row group" in m and "page at byte 0x" in m for m in messages)
+
+
+def header_near(whole: bytearray, at: int) -> bool:
+    """Whether a page header, which no checksum covers, may be at this byte (they take some 30 bytes)."""
+    return any(bytes(whole[i : i + 1]) == b"\x15" for i in range(max(0, at - 40), at + 1))
+
+
+def test_obs_columns_of_every_type(tmp_path: Path) -> None:
+    n = 40
+    x = matrix(n)
+    gene_table(tmp_path)
+    extra = {
+        "i8": pa.array(np.arange(n) - 20, pa.int8()),
+        "u32": pa.array(np.arange(n) + 3_000_000_000, pa.uint32()),
+        "i64": pa.array(np.arange(n) << 40),
+        "f64": np.arange(n) / 7,
+        "flag": np.arange(n) % 3 == 0,
+        "maybe": pa.array([None if i % 5 == 0 else i for i in range(n)], pa.int32()),
+        "text": pa.array([None if i % 4 == 0 else f"t{i % 3}" for i in range(n)]),
+        "category": pa.array([f"k{i % 3}" for i in range(n)]).dictionary_encode(),
+        "price": pa.array([None] * n, pa.decimal128(9, 2)),
+    }
+    pq.write_table(list_table(x, extra=extra), tmp_path / "a.parquet", row_group_size=11)
+    ds = penstock.open(tmp_path / "a.parquet")
+    for name in ("i8", "u32", "i64", "f64", "flag"):
+        np.testing.assert_array_equal(np.asarray(ds.obs[name]), np.asarray(extra[name]))
+    assert ds.obs["maybe"].isna().sum() == 8
+    assert ds.obs["text"].isna().sum() == 10
+    with pytest.raises(NotImplementedError, match="decimal"):
+        ds.obs["price"]
+    loader = penstock.Loader(
+        ds, obs=["maybe", "text", "category", "i8", "flag"], batch_size=16, memory="64MB", to="numpy"
+    )
+    assert loader.categories["text"] == ["t0", "t1", "t2"]
+    for batch in loader:
+        for i, row in enumerate(batch.index):
+            assert math.isnan(batch.obs["maybe"][i]) if row % 5 == 0 else batch.obs["maybe"][i] == row
+            assert batch.obs["text"][i] == (-1 if row % 4 == 0 else row % 3)
+            assert batch.obs["category"][i] == row % 3
+            assert batch.obs["i8"][i] == row - 20
+            assert batch.obs["flag"][i] == (row % 3 == 0)
+
+
+def test_many_files_open_quickly_and_close(tmp_path: Path) -> None:
+    gene_table(tmp_path)
+    x = matrix(20)
+    pq.write_table(list_table(x), tmp_path / "part0.parquet")
+    first = (tmp_path / "part0.parquet").read_bytes()
+    for i in range(1, 1500):
+        (tmp_path / f"part{i}.parquet").write_bytes(first)
+    ds = penstock.open(tmp_path)
+    assert ds.n_obs == 30_000
+    assert ds.nbytes < 64_000_000
+    assert (
+        len(penstock.Loader(ds, batch_size=100, memory="64MB", obs=["drug"], to="numpy").peek().index) == 100
+    )
+
+
+def test_the_command_reads_parquet(tmp_path: Path) -> None:
+    path, _ = small_file(tmp_path)
+    info = subprocess.run([COMMAND, "info", path], capture_output=True, text=True, check=True).stdout
+    assert "lists genes int64 and expressions float32" in info
+    verify = subprocess.run([COMMAND, "verify", path], capture_output=True, text=True)
+    assert verify.returncode == 0 and "all good" in verify.stdout
+    whole = bytearray(path.read_bytes())
+    whole[len(whole) // 4] ^= 16
+    path.write_bytes(whole)
+    verify = subprocess.run([COMMAND, "verify", path], capture_output=True, text=True)
+    assert verify.returncode != 0 and "row group" in verify.stdout + verify.stderr
+
+
+# --- other people's files: every flat column equal to pyarrow's ---
+
+PARQUET_TESTING = SHARED / "parquet-testing"
+
+
+def dump(path: Path) -> dict[str, Any]:
+    done = subprocess.run([DUMP, path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    out: dict[str, Any] = json.loads(done.stdout)
+    return out
+
+
+def same(ours: Any, theirs: Any) -> bool:
+    if theirs is None:
+        return ours is None or ours == "nan"  # missing floats are NaN
+    if isinstance(theirs, float):
+        if math.isnan(theirs):
+            return bool(ours == "nan")
+        if math.isinf(theirs):
+            return bool(ours == ("inf" if theirs > 0 else "-inf"))
+        return bool(ours == theirs)
+    if isinstance(theirs, bytes):
+        return bool(ours == theirs.decode("utf-8", "replace"))
+    return bool(ours == theirs)
+
+
+@pytest.mark.conformance
+@pytest.mark.skipif(not PARQUET_TESTING.exists(), reason="the shared files are not here")
+@pytest.mark.parametrize(
+    "path",
+    sorted(PARQUET_TESTING.glob("data/**/*.parquet")) + sorted(SHARED.glob("*.parquet")),
+    ids=lambda p: p.name,
+)
+def test_flat_columns_equal_pyarrow(path: Path) -> None:
+    ours = dump(path)
+    if "error" in ours:
+        assert ours["error"] in ("unsupported", "corrupt"), ours
+        with pytest.raises((OSError, pa.ArrowInvalid, NotImplementedError)):
+            pq.ParquetFile(path)
+        return
+    file = pq.ParquetFile(path)
+    assert ours["rows"] == file.metadata.num_rows
+    compared = 0
+    for name, column in ours["columns"].items():
+        if "error" in column:
+            assert column["error"] in ("unsupported", "corrupt"), column
+            if column["error"] == "corrupt":  # then pyarrow refuses, too, when it checks checksums
+                with pytest.raises((OSError, pa.ArrowInvalid)):
+                    pq.ParquetFile(path, page_checksum_verification=True).read([name])
+            continue
+        theirs = pq.read_table(path, columns=[name]).column(0)
+        if pa.types.is_temporal(theirs.type) or pa.types.is_decimal(theirs.type):
+            continue  # read as their integers
+        values = theirs.to_pylist()
+        assert len(values) == len(column["values"])
+        wrong = [i for i, (a, b) in enumerate(zip(column["values"], values, strict=True)) if not same(a, b)]
+        assert not wrong, (
+            f"{name}, row {wrong[0]}: {column['values'][wrong[0]]!r} instead of {values[wrong[0]]!r}"
+        )
+        compared += 1
+    assert compared or all("error" in c for c in ours["columns"].values())
+
+
+@pytest.mark.conformance
+@pytest.mark.skipif(not PARQUET_TESTING.exists(), reason="the shared files are not here")
+@pytest.mark.parametrize("path", sorted(PARQUET_TESTING.glob("bad_data/*.parquet")), ids=lambda p: p.name)
+def test_bad_files_are_errors_or_right(path: Path) -> None:
+    ours = dump(path)
+    text = json.dumps(ours)
+    if "43605" in path.name:
+        assert ours["rows"] == 21186
+        return
+    assert "error" in text or not ours["columns"]
