@@ -42,9 +42,8 @@ CodecContext::CodecContext(CodecContext&&) noexcept = default;
 CodecContext& CodecContext::operator=(CodecContext&&) noexcept = default;
 
 ByteCount CodecContext::fixed_bytes() {
-  // libdeflate's tables are ~12 KiB; zlib documents 7 KiB of state and a window of 32 KiB, twice; a zstd
-  // context for whole buffers is ~94 KiB.
-  return 192 * 1024;
+  // libdeflate's tables are ~12 KiB; zlib documents 7 KiB of state and a window of 32 KiB.
+  return 64 * 1024;
 }
 
 }  // namespace penstock

@@ -273,6 +273,19 @@ bool is_readable(Compression compression) {
   return compression != Compression::lzo && compression <= Compression::lz4_raw;
 }
 
+ByteCount compression_bytes(Compression compression) {
+  switch (compression) {
+    case Compression::zstd:
+      return 128 << 10;  // a context for whole buffers is ~94 KiB
+    case Compression::brotli:
+      return (16 << 20) + (1 << 20);  // the largest window (RFC 7932), tables
+    case Compression::lz4_hadoop:
+      return (8 << 20) + (1 << 20);  // two of a frame's largest blocks
+    default:
+      return 0;
+  }
+}
+
 ByteCount max_decompressed(Compression compression, ByteCount stored) {
   switch (compression) {
     case Compression::none:

@@ -3,8 +3,8 @@
 //
 // Decoding is a pure function into a buffer of the caller's whose size is the decoded size: fewer or more
 // bytes is an error with both numbers. Thread contract: pure functions; a CodecContext belongs to one thread
-// at a time. Memory: what CodecContext::fixed_bytes() covers, taken on a context's first use of a codec; but
-// brotli takes its window (as the writer chose, at most 16 MiB) for each page.
+// at a time. Memory: a context takes compression_bytes() beside its fixed_bytes(), on its first use of a
+// codec (brotli: for each page).
 #pragma once
 
 #include <cstddef>
@@ -32,6 +32,10 @@ enum class Compression : std::uint8_t {
 const char* compression_name(Compression compression);
 // True for what decompress() takes: all but lzo and numbers outside the enum.
 bool is_readable(Compression compression);
+
+// Bytes that decompress() may make a context hold, an upper bound to be reserved beside
+// CodecContext::fixed_bytes().
+ByteCount compression_bytes(Compression compression);
 
 // The most bytes that `stored` bytes can honestly become, to refuse bombs before anything is reserved.
 ByteCount max_decompressed(Compression compression, ByteCount stored);

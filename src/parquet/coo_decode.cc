@@ -49,7 +49,10 @@ CooSource::Layout CooSource::layout() const {
   return at;
 }
 
-ByteCount CooSource::scratch_bytes(RowIndex) const { return layout().end; }
+// And what the codec's context takes.
+ByteCount CooSource::scratch_bytes(RowIndex) const {
+  return layout().end + std::max(compression_bytes(col_.codec), compression_bytes(data_.codec));
+}
 
 class CooSource::Decoder {
  public:

@@ -54,7 +54,10 @@ ListSource::Layout ListSource::layout() const {
   return at;
 }
 
-ByteCount ListSource::scratch_bytes(RowIndex) const { return layout().end; }
+// And what the codec's context takes.
+ByteCount ListSource::scratch_bytes(RowIndex) const {
+  return layout().end + std::max(compression_bytes(genes_.codec), compression_bytes(values_.codec));
+}
 
 // Decodes ranges of one row group.
 class ListSource::Decoder {

@@ -113,10 +113,8 @@ class ListSource::Opener {
   void lengths(const RowLengths& seen) {
     RowLengths& out = out_.traits_.lengths;
     out = seen;
-    // A row holds each gene once, and the mark.
-    const std::uint64_t bound = out_.columns_.map->n_cols() + 1;
     if (seen.rows == metadata_.n_rows) {
-      out_.longest_ = std::min(seen.longest, bound);
+      out_.longest_ = seen.longest;
     } else {
       std::uint64_t entries = 0;
       for (const Group& group : out_.groups_) entries += group.entries;
@@ -128,7 +126,8 @@ class ListSource::Opener {
       out.rows = metadata_.n_rows;
       out.entries = entries;
       out.entries_squared = seen.entries_squared * scale;
-      out_.longest_ = bound;
+      // A row holds each gene once, and the mark; genes outside the table may come on top.
+      out_.longest_ = std::max(out_.columns_.map->n_cols() + 1, 2 * seen.longest);
     }
     out.longest = out_.longest_;
   }

@@ -294,8 +294,9 @@ class Parser {
     if (!raw.has_metadata) return Status::corrupt(where + ": the footer has no metadata of it");
     ColumnChunk& c = raw.chunk;
     c.has_dictionary = raw.dictionary_offset > 0;
-    c.offset =
-        c.has_dictionary && raw.dictionary_offset < raw.data_offset ? raw.dictionary_offset : raw.data_offset;
+    c.offset = c.has_dictionary && (raw.dictionary_offset < raw.data_offset || raw.data_offset == 0)
+                   ? raw.dictionary_offset
+                   : raw.data_offset;
     const ByteCount end = at_;  // pages lie before the footer
     if (c.n_values == 0 && c.bytes == 0) return {};
     if (c.offset < 4 || c.offset >= end || c.bytes > end - c.offset) {

@@ -162,7 +162,8 @@ WideSource::Layout WideSource::layout() const {
   return at;
 }
 
-ByteCount WideSource::scratch_bytes(RowIndex) const { return layout().end; }
+// And what the codec's context takes.
+ByteCount WideSource::scratch_bytes(RowIndex) const { return layout().end + compression_bytes(first_.codec); }
 
 class WideSource::Decoder {
  public:

@@ -87,7 +87,7 @@ def stream(
     ("name", "options"),
     [
         ("resident", {"memory": "16MB", "obs": ["colour", "n"]}),
-        ("streamed", {"memory": "3400KB", "batch_size": 64, "obs": ["colour", "n", "score"]}),
+        ("streamed", {"memory": "2700KB", "batch_size": 64, "obs": ["colour", "n", "score"]}),
         ("file order", {"memory": "8MB", "shuffle": False, "obs": ["line"]}),
         ("selection", {"memory": "8MB", "select": True, "obs": ["colour"]}),
         ("second of two ranks", {"memory": "8MB", "rank": 1, "world_size": 2}),
