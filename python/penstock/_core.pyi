@@ -6,8 +6,7 @@ from typing import Any
 import numpy
 import numpy.typing
 
-
-version: str = '0.1.0'
+version: str = "0.1.0"
 
 class MemoryBudget:
     """A byte budget that loaders never exceed."""
@@ -33,7 +32,6 @@ class FileInfo:
 
     @property
     def path(self) -> str: ...
-
     @property
     def n_obs(self) -> int:
         """All rows of the file."""
@@ -64,61 +62,58 @@ class Dataset:
     """Internal: see penstock.Dataset."""
 
     @staticmethod
-    def open(paths: Sequence[str], matrix: str, join: str, var_key: str, genes: str, expressions: str, var: str, index_memory: int) -> Dataset: ...
-
+    def open(
+        paths: Sequence[str],
+        matrix: str,
+        join: str,
+        var_key: str,
+        genes: str,
+        expressions: str,
+        var: str,
+        index_memory: int,
+    ) -> Dataset: ...
     @property
     def n_obs(self) -> int: ...
-
     @property
     def n_obs_total(self) -> int: ...
-
     @property
     def n_vars(self) -> int: ...
-
     @property
     def index_bytes(self) -> int: ...
-
     @property
     def matrix(self) -> str: ...
-
     @property
     def value_dtype(self) -> str: ...
-
     def files(self) -> list[FileInfo]: ...
-
     def notes(self) -> list[str]: ...
-
     def other_matrices(self) -> list[str]: ...
-
     def obs_columns(self) -> list[tuple[str, str, bool, str]]:
         """(name, dtype, usable, why not) of each column."""
 
     def obs(self, name: str) -> dict[str, Any]: ...
-
     def obs_names(self) -> list[str]: ...
-
     def var_columns(self) -> list[tuple[str, str, bool, str]]: ...
-
     def var(self, name: str) -> dict[str, Any]: ...
-
     def var_names(self) -> list[str]: ...
-
     def categories(self, column: str) -> list[str]: ...
-
     def select_slice(self, start: int, stop: int, step: int) -> Dataset: ...
-
     def select_mask(self, keep: numpy.typing.NDArray[numpy.uint8]) -> Dataset: ...
-
     def select_positions(self, positions: numpy.typing.NDArray[numpy.int64]) -> Dataset: ...
-
     def split(self, fractions: Sequence[float], seed: int) -> list[Dataset]: ...
-
     def locate(self, row: int) -> tuple[int, int]:
         """(file number, row within the file) of a global row number."""
 
     def global_rows(self, first: int, count: int) -> numpy.typing.NDArray[numpy.int64]: ...
-
-    def read_rows(self, positions: numpy.typing.NDArray[numpy.int64]) -> tuple[int, int, numpy.typing.NDArray[numpy.int64], numpy.typing.NDArray[numpy.int64], numpy.typing.NDArray[numpy.uint8], str]:
+    def read_rows(
+        self, positions: numpy.typing.NDArray[numpy.int64]
+    ) -> tuple[
+        int,
+        int,
+        numpy.typing.NDArray[numpy.int64],
+        numpy.typing.NDArray[numpy.int64],
+        numpy.typing.NDArray[numpy.uint8],
+        str,
+    ]:
         """
         (n_rows, n_cols, indptr, indices, bytes of the values, dtype of the values)
         """
@@ -127,7 +122,6 @@ class Plan:
     """What a loader is about to do."""
 
     def __init__(self, arg: Plan, /) -> None: ...
-
     @property
     def n_files(self) -> int:
         """Files."""
@@ -146,7 +140,6 @@ class Plan:
 
     @property
     def seed(self) -> int: ...
-
     @property
     def batch_size(self) -> int:
         """Rows."""
@@ -157,14 +150,12 @@ class Plan:
 
     @property
     def n_blocks(self) -> int: ...
-
     @property
     def window_rows(self) -> int:
         """Rows shuffled together; a multiple of batch_size."""
 
     @property
     def blocks_per_window(self) -> float: ...
-
     @property
     def ramp_batches(self) -> int:
         """
@@ -181,23 +172,18 @@ class Plan:
 
     @property
     def rank(self) -> int: ...
-
     @property
     def world_size(self) -> int: ...
-
     @property
     def rows_this_rank(self) -> int: ...
-
     @property
     def n_batches(self) -> int:
         """Batches of an epoch of this rank."""
 
     @property
     def format(self) -> str: ...
-
     @property
     def dtype(self) -> str: ...
-
     @property
     def threads(self) -> int:
         """Decode threads."""
@@ -288,20 +274,35 @@ class Loader:
     """Internal: see penstock.Loader."""
 
     @staticmethod
-    def create(dataset: Dataset, *, batch_size: int, shared_budget: MemoryBudget | None, memory: int, shuffle: bool, seed: int, format: str, dtype: str, obs: Sequence[str], categories: Mapping[str, Sequence[str]], drop_last: bool, rank: int, world_size: int, threads: int, io_threads: int, window_rows: int, block_rows: int, slot_timeout: float, test_window_bytes: int) -> Loader: ...
-
+    def create(
+        dataset: Dataset,
+        *,
+        batch_size: int,
+        shared_budget: MemoryBudget | None,
+        memory: int,
+        shuffle: bool,
+        seed: int,
+        format: str,
+        dtype: str,
+        obs: Sequence[str],
+        categories: Mapping[str, Sequence[str]],
+        drop_last: bool,
+        rank: int,
+        world_size: int,
+        threads: int,
+        io_threads: int,
+        window_rows: int,
+        block_rows: int,
+        slot_timeout: float,
+        test_window_bytes: int,
+    ) -> Loader: ...
     def plan(self) -> Plan: ...
-
     @property
     def n_batches(self) -> int: ...
-
     def categories(self, column: str) -> list[str]: ...
-
     def start_epoch(self, epoch: int | None) -> None: ...
-
     @property
     def next_epoch(self) -> int: ...
-
     def next(self, dlpack: bool) -> Any:
         """None at the end of the epoch; see batch_to_dlpack."""
 
@@ -309,9 +310,7 @@ class Loader:
         """As next(), but the batch stays. Read-only: copy it."""
 
     def stats(self) -> dict[str, Any]: ...
-
     def epoch_cost(self, epoch: int) -> dict[str, int]: ...
-
     def stats_json(self) -> str:
         """stats() as one line of JSON."""
 

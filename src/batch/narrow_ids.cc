@@ -8,6 +8,7 @@
 #include <hwy/highway.h>
 
 #include <algorithm>
+#include <cstring>
 
 HWY_BEFORE_NAMESPACE();
 namespace penstock::batch::HWY_NAMESPACE {
@@ -171,6 +172,10 @@ NarrowResult narrow_ids(const std::byte* in, NumericType type, std::size_t n, st
       done = HWY_DYNAMIC_DISPATCH(narrow_32_16)(in, n, n_cols, out);  // negative ids look too large
     } else if (type == NumericType::i64 || type == NumericType::u64) {
       done = HWY_DYNAMIC_DISPATCH(narrow_64_16)(in, n, n_cols, out);
+    } else if (type == NumericType::u16 && n > 0) {
+      // As they are; in ascending order the last one is the largest.
+      std::memcpy(out, in, n * sizeof(*out));
+      if (out[n - 1] < n_cols && HWY_DYNAMIC_DISPATCH(ascending_16)(out, n)) return {true, true, 0};
     }
   }
   if (done) return {true, HWY_DYNAMIC_DISPATCH(ascending_16)(out, n), 0};

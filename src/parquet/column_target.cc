@@ -273,17 +273,20 @@ bool ValueTarget::is_mark(const std::byte* values, std::uint64_t i) const {
 }
 
 bool ValueTarget::has_mark(const std::byte* values, std::uint64_t first, std::uint64_t last) const {
-  if (!has_marks_ || !narrow()) return false;
-  // A mark is all ones, in one byte or two: the first such byte is looked for.
-  const std::size_t item = numeric_size(type_);
-  const std::byte* at = values + first * item;
-  const std::byte* const end = values + last * item;
+  return has_marks_ && narrow() && has_all_ones(values, numeric_size(type_), first, last);
+}
+
+// The first byte of all ones is looked for, and most have none.
+bool has_all_ones(const std::byte* elements, std::size_t item, std::uint64_t first, std::uint64_t last) {
+  constexpr std::uint32_t kOnes = 0xffffffff;
+  const std::byte* at = elements + first * item;
+  const std::byte* const end = elements + last * item;
   while (at < end) {
     at = static_cast<const std::byte*>(std::memchr(at, 0xff, static_cast<std::size_t>(end - at)));
     if (at == nullptr) return false;
-    const auto element = static_cast<std::uint64_t>(at - values) / item;
-    if (is_mark(values, element)) return true;
-    at = values + (element + 1) * item;
+    const auto element = static_cast<std::uint64_t>(at - elements) / item;
+    if (std::memcmp(elements + element * item, &kOnes, item) == 0) return true;
+    at = elements + (element + 1) * item;
   }
   return false;
 }

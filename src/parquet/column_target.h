@@ -38,6 +38,9 @@ class ColumnTarget {
   std::uint32_t size_ = 0;
 };
 
+// Whether one of the elements [first, last), each of `item` bytes (1, 2 or 4), has all bits set.
+bool has_all_ones(const std::byte* elements, std::size_t item, std::uint64_t first, std::uint64_t last);
+
 // Bytes of a plain dictionary or of values that are looked at in one go.
 inline constexpr std::uint64_t kPiece = 2048;  // values
 

@@ -194,6 +194,7 @@ class ListSource::Decoder {
   // Closes the gaps that genes outside the table leave; the row's new end.
   std::uint64_t drop_unknown(std::byte* ids, std::byte* values, std::uint64_t begin, std::uint64_t end) {
     const std::size_t id = ids_.item(), value = numbers_.item();
+    if (!has_all_ones(ids, id, begin, end)) return end;
     std::uint64_t to = begin;
     for (std::uint64_t i = begin; i < end; ++i) {
       std::uint32_t column = 0;

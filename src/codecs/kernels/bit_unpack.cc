@@ -75,15 +75,19 @@ namespace {
 
 constexpr int kWidest = 25;  // of what unpack_groups takes
 
-// Wider values: eight bytes hold one wherever it begins.
-std::uint32_t unpack_wide(const std::byte* in, std::size_t bytes, int width, std::size_t n,
+// Value by value: eight bytes hold one wherever it begins. `readable` bytes may be read.
+std::uint32_t unpack_each(const std::byte* in, std::size_t readable, int width, std::size_t n,
                           std::uint32_t* out) {
   const auto mask = static_cast<std::uint32_t>((std::uint64_t{1} << width) - 1);
   std::uint32_t any = 0;
   for (std::size_t i = 0; i < n; ++i) {
-    const std::size_t bit = i * static_cast<std::size_t>(width);
+    const std::size_t bit = i * static_cast<std::size_t>(width), left = readable - bit / 8;
     std::uint64_t word = 0;
-    std::memcpy(&word, in + bit / 8, std::min<std::size_t>(8, bytes - bit / 8));
+    if (left >= 8) {
+      std::memcpy(&word, in + bit / 8, 8);
+    } else {
+      std::memcpy(&word, in + bit / 8, left);
+    }
     out[i] = static_cast<std::uint32_t>(word >> (bit % 8)) & mask;
     any |= out[i];
   }
@@ -92,27 +96,23 @@ std::uint32_t unpack_wide(const std::byte* in, std::size_t bytes, int width, std
 
 }  // namespace
 
-std::uint32_t bit_unpack(const std::byte* in, int width, std::size_t n, std::uint32_t* out) {
+std::uint32_t bit_unpack(const std::byte* in, std::size_t readable, int width, std::size_t n,
+                         std::uint32_t* out) {
   if (width == 0) {
     std::fill_n(out, n, 0U);
     return 0;
   }
-  const std::size_t bytes = (n * static_cast<std::size_t>(width) + 7) / 8;
-  if (width > kWidest) return unpack_wide(in, bytes, width, n, out);
+  if (width > kWidest) return unpack_each(in, readable, width, n, out);
   // Groups of eight whose loads end inside the input; a group's second load begins at width / 2.
   const std::size_t reach = static_cast<std::size_t>(width) / 2 + 16;
-  std::size_t groups = n / 8;
-  if (bytes < reach) {
-    groups = 0;
-  } else {
-    groups = std::min(groups, (bytes - reach) / static_cast<std::size_t>(width) + 1);
-  }
+  std::size_t groups = 0;
+  if (readable >= reach) groups = std::min(n / 8, (readable - reach) / static_cast<std::size_t>(width) + 1);
   std::uint32_t any = 0;
   if (groups > 0) {
     any = HWY_DYNAMIC_DISPATCH(unpack_groups)(reinterpret_cast<const std::uint8_t*>(in), width, groups, out);
   }
   const std::size_t done = groups * 8, from = groups * static_cast<std::size_t>(width);
-  return any | unpack_wide(in + from, bytes - from, width, n - done, out + done);
+  return any | unpack_each(in + from, readable - from, width, n - done, out + done);
 }
 
 }  // namespace penstock::internal

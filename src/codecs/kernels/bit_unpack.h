@@ -1,9 +1,10 @@
 // Unpacks integers of `width` bits, packed one after the other from the least significant bit on (Parquet's
 // bit-packed runs), to 32 bits each.
 //
-// in: exactly ceil(n * width / 8) bytes, none outside of which is read. width: 0 to 32.
-// Returns the bitwise or of the values: when it is below a bound that is a power of two, so are they; else
-// the caller looks closer. Thread contract: pure function.
+// in: ceil(n * width / 8) bytes; up to `readable` bytes from there on may be read (at least as many), none
+// beyond: where more follow, the last values cost no more than the others. width: 0 to 32. Returns the
+// bitwise or of the values: when it is below a bound that is a power of two, so are they; else the caller
+// looks closer. Thread contract: pure function.
 #pragma once
 
 #include <cstddef>
@@ -11,6 +12,7 @@
 
 namespace penstock::internal {
 
-std::uint32_t bit_unpack(const std::byte* in, int width, std::size_t n, std::uint32_t* out);
+std::uint32_t bit_unpack(const std::byte* in, std::size_t readable, int width, std::size_t n,
+                         std::uint32_t* out);
 
 }  // namespace penstock::internal

@@ -29,16 +29,24 @@ TEST_P(BitUnpack, equals_the_plain_loop_at_every_width) {
       const GuardedBytes in(penstock::testing::noise((n * static_cast<std::size_t>(width) + 7) / 8));
       std::vector<std::uint32_t> expected(n, 0xa5a5a5a5), out(n + 1, 0xa5a5a5a5);
       const std::uint32_t any = bit_unpack_ref(in.span().data(), width, n, expected.data());
-      ASSERT_EQ(bit_unpack(in.span().data(), width, n, out.data()), any) << "width " << width << ", " << n;
+      ASSERT_EQ(bit_unpack(in.span().data(), in.span().size(), width, n, out.data()), any)
+          << "width " << width << ", " << n;
       ASSERT_EQ(out.back(), 0xa5a5a5a5) << "width " << width << ", " << n;
       out.pop_back();
+      ASSERT_EQ(out, expected) << "width " << width << ", " << n;
+      // With more bytes behind.
+      const GuardedBytes more(penstock::testing::noise(in.span().size() + 13));
+      bit_unpack_ref(more.span().data(), width, n, expected.data());
+      bit_unpack(more.span().data(), more.span().size(), width, n, out.data());
       ASSERT_EQ(out, expected) << "width " << width << ", " << n;
     }
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(Simd, BitUnpack, ::testing::ValuesIn(hwy::SupportedAndGeneratedTargets()),
-                         [](const ::testing::TestParamInfo<std::int64_t>& target) { return hwy::TargetName(target.param); });
+                         [](const ::testing::TestParamInfo<std::int64_t>& target) {
+                           return hwy::TargetName(target.param);
+                         });
 
 }  // namespace
 }  // namespace penstock::internal

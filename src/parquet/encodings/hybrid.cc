@@ -64,6 +64,7 @@ DecodeError HybridReader::take(std::uint64_t n, Piece* out) {
     if (have <= out->skip) return DecodeError::truncated;
     count = std::min(count, have - out->skip);
     out->bytes = run_.bytes.data() + from;
+    out->readable = static_cast<std::size_t>(bytes_.data() + bytes_.size() - out->bytes);
   }
   out->count = count;
   used_ += count;
@@ -80,9 +81,9 @@ DecodeError HybridReader::read(std::span<std::uint32_t> out) {
     if (!piece.packed || width_ == 0) {
       std::fill_n(out.data(), piece.count, piece.value);
     } else if (piece.skip == 0) {
-      internal::bit_unpack(piece.bytes, width_, piece.count, out.data());
+      internal::bit_unpack(piece.bytes, piece.readable, width_, piece.count, out.data());
     } else {
-      internal::bit_unpack(piece.bytes, width_, piece.skip + piece.count, buffer);
+      internal::bit_unpack(piece.bytes, piece.readable, width_, piece.skip + piece.count, buffer);
       std::copy_n(buffer + piece.skip, piece.count, out.data());
     }
     out = out.subspan(piece.count);

@@ -38,6 +38,7 @@ class HybridReader {
     std::uint32_t value = 0;           // when !packed
     const std::byte* bytes = nullptr;  // when packed: skip values, which were taken before, then `count`
     std::uint64_t skip = 0;            // below 8
+    std::size_t readable = 0;          // bytes from there on to the end of all
   };
   DecodeError take(std::uint64_t n, Piece* out);
 

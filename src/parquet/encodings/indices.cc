@@ -62,9 +62,10 @@ DecodeError IndexReader::for_each(std::uint64_t n, F&& f, G&& same) {
     // A long piece in parts of whole groups of eight.
     const std::byte* from = piece.bytes;
     std::uint64_t left = piece.count, skip = piece.skip;
+    std::size_t readable = piece.readable;
     while (left > 0) {
       const std::uint64_t part = std::min(left, kPiece - skip);
-      const std::uint32_t any = internal::bit_unpack(from, runs_.width(), skip + part, buffer);
+      const std::uint32_t any = internal::bit_unpack(from, readable, runs_.width(), skip + part, buffer);
       // The or of all is the least bound that costs nothing; only when it is too high are they looked at.
       if (any >= dictionary_size_ &&
           std::any_of(buffer + skip, buffer + skip + part,
@@ -73,6 +74,7 @@ DecodeError IndexReader::for_each(std::uint64_t n, F&& f, G&& same) {
       }
       f(buffer + skip, part);
       from += kPiece / 8 * static_cast<std::size_t>(runs_.width());
+      readable -= std::min(readable, kPiece / 8 * static_cast<std::size_t>(runs_.width()));
       left -= part;
       skip = 0;
     }
