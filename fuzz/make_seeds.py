@@ -21,6 +21,8 @@ import anndata
 import h5py
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import scipy.sparse as sp
 from h5py import h5p
 
@@ -338,6 +340,57 @@ def anndata_seeds(folder: Path) -> None:
 # --- codecs and kernels ---
 
 
+def parquet_seeds(folder: Path) -> None:
+    """Lists, triplets and wide tables, in few rows and every codec and encoding."""
+    folder.mkdir(parents=True, exist_ok=True)
+    x = counts(30, 40).tocsr()
+    rows = [x.getrow(i) for i in range(30)]
+    lists = pa.table(
+        {
+            "genes": [[1] + [int(g) + 3 for g in r.indices] for r in rows],
+            "expressions": pa.array(
+                [[-2.0] + [float(v) for v in r.data] for r in rows], pa.list_(pa.float32())
+            ),
+            "drug": [f"d{i % 3}" for i in range(30)],
+            "n": pa.array([None if i % 7 == 0 else i for i in range(30)], pa.int32()),
+            "flag": [i % 2 == 0 for i in range(30)],
+        }
+    )
+    coo = x.tocoo()
+    triplets = pa.table({"row": coo.row.astype("i4"), "col": coo.col.astype("i8"), "data": coo.data})
+    triplets = triplets.replace_schema_metadata({"array": '{"shape": [30, 40]}'})
+    dense = x.toarray()
+    wide = pa.table({f"G{i}": dense[:, i] for i in range(12)})
+    for name, table in (("lists", lists), ("triplets", triplets), ("wide", wide)):
+        for codec in ("none", "snappy", "gzip", "zstd", "lz4", "brotli"):
+            pq.write_table(
+                table,
+                folder / f"{name}-{codec}.parquet",
+                compression=codec,
+                row_group_size=13 if name != "triplets" else 40,
+            )
+        pq.write_table(
+            table,
+            folder / f"{name}-v2.parquet",
+            data_page_version="2.0",
+            row_group_size=200,
+            data_page_size=64,
+        )
+        pq.write_table(
+            table, folder / f"{name}-plain.parquet", use_dictionary=False, write_page_checksum=True
+        )
+    pq.write_table(
+        triplets,
+        folder / "triplets-delta.parquet",
+        use_dictionary=False,
+        column_encoding={
+            "row": "DELTA_BINARY_PACKED",
+            "col": "DELTA_BINARY_PACKED",
+            "data": "BYTE_STREAM_SPLIT",
+        },
+    )
+
+
 def raw_seeds(folder: Path) -> None:
     rng = np.random.default_rng(5)
     small = (rng.poisson(0.5, 600) % 256).astype("u1").tobytes()
@@ -416,6 +469,10 @@ def fletcher32(data: bytes) -> int:
 def make_seeds(folder: Path) -> None:
     hdf5_seeds(folder / "hdf5")
     anndata_seeds(folder / "anndata")
+    parquet_seeds(folder / "parquet")
+    (folder / "compression").mkdir(parents=True, exist_ok=True)
+    for codec, data in enumerate((b"abc" * 20, b"\x0c,hello hello", zlib.compress(b"abc" * 20))):
+        (folder / "compression" / str(codec)).write_bytes(struct.pack("<BH", codec, 60) + data)
     raw_seeds(folder)
 
 

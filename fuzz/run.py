@@ -30,6 +30,8 @@ BUILD = ROOT / "build" / "fuzz"
 TARGETS = {
     "anndata": 6000,
     "hdf5": 16000,
+    "parquet": 12000,
+    "compression": 10000,
     "deflate": 10000,
     "fletcher32": 10000,
     "kernels": 5000,

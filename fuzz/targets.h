@@ -18,6 +18,10 @@ std::string hdf5(Input input);
 // An h5ad file: every matrix by blocks of rows with random starts, kept offsets against offsets read again,
 // encoding of each row, every column of obs and var, labels.
 std::string anndata(Input input);
+// A Parquet file, in the same way: lists (of 40 genes), triplets, wide, and its columns.
+std::string parquet(Input input);
+// Parquet's codecs: whole pages against their heads.
+std::string compression(Input input);
 // Codecs: damaged streams, and round trips of the input as data. Heads of deflate streams against the whole.
 std::string deflate(Input input);
 std::string lzf(Input input);

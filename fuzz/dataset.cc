@@ -1,3 +1,5 @@
+#include "penstock/dataset.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,14 +13,13 @@
 #include "io/testing/memory_file.h"
 #include "loader/encode.h"
 #include "outcome.h"
-#include "penstock/dataset.h"
+#include "source/numbers.h"
 #include "targets.h"
 
 namespace penstock::fuzz {
 
 namespace {
 
-constexpr const char* kLabel = "input.h5ad";
 constexpr ByteCount kIndexMemory = 16 << 20;
 // What one block may take; a loader would refuse the plan.
 constexpr ByteCount kMostBytes = 4 << 20;
@@ -59,8 +60,7 @@ class Sink final : public RowSink {
     const SourceTraits& traits = source_.traits();
     require(tile.rows.size() > 0 && tile.begins != nullptr && tile.ends != nullptr,
             "a tile without its rows");
-    require(tile.value_type == traits.value_type && tile.index_type == traits.index_type,
-            "a tile of other types");
+    require(numeric_size(tile.value_type) <= numeric_size(traits.value_type), "a tile of wider values");
     const std::size_t item = numeric_size(tile.value_type), id = numeric_size(tile.index_type);
     for (std::size_t r = 0; r < tile.rows.size(); ++r) {
       require(next_ < expected_.size() && expected_[next_] == tile.rows.first + r, "a row out of order");
@@ -68,8 +68,12 @@ class Sink final : public RowSink {
       require(tile.begins[r] <= tile.ends[r], "offsets fall");
       const std::uint64_t begin = tile.begins[r], n = tile.ends[r] - begin;
       require(n <= traits.lengths.longest, "a row longer than the longest");
-      Row row{{tile.indices + begin * id, tile.indices + (begin + n) * id},
-              {tile.values + begin * item, tile.values + (begin + n) * item}};
+      // Widened: a source may choose another narrow type when it reads a row with others.
+      Row row{std::vector<std::byte>(n * sizeof(std::int64_t)), std::vector<std::byte>(n * sizeof(double))};
+      to_int64(tile.index_type, tile.indices + begin * id,
+               {reinterpret_cast<std::int64_t*>(row.indices.data()), n});
+      to_double(tile.value_type, tile.values + begin * item,
+                {reinterpret_cast<double*>(row.values.data()), n});
       rows.emplace(tile.rows.first + r, std::move(row));
       if (encoded.ok()) encoded = encode(tile, r, n);
     }
@@ -235,25 +239,41 @@ void read_tables(const Dataset& dataset, std::mt19937_64& random, Outcome& outco
 
 }  // namespace
 
-std::string anndata(Input input) {
+namespace {
+
+constexpr const char* kGenes = "genes.csv";
+
+// Tokens 3 to 42 of 40 genes.
+std::vector<std::byte> gene_table() {
+  std::string text = "token_id,gene_symbol\n";
+  for (int i = 0; i < 40; ++i) text += fmt::format("{},G{}\n", i + 3, i);
+  const auto bytes = std::as_bytes(std::span(text));
+  return {bytes.begin(), bytes.end()};
+}
+
+// The matrices of one file, and every table.
+std::string dataset_of(Input input, const std::string& label, std::vector<std::string> matrices,
+                       OpenOptions options) {
   const auto file =
-      std::make_shared<const testing::MemoryFile>(std::vector<std::byte>(input.begin(), input.end()), kLabel);
-  Outcome outcome(kLabel);
+      std::make_shared<const testing::MemoryFile>(std::vector<std::byte>(input.begin(), input.end()), label);
+  const auto genes = std::make_shared<const testing::MemoryFile>(gene_table(), kGenes);
+  Outcome outcome(label);
   std::string summary = "not opened";
-  std::vector<std::string> matrices = {"X", "raw/X"};
   for (std::size_t i = 0; i < matrices.size() && i < 4; ++i) {
     std::mt19937_64 random(input.size() + i);
-    OpenOptions options;
     options.matrix = matrices[i];
     options.index_memory = kIndexMemory;
-    options.opener = [&](const std::string&) { return Result<std::shared_ptr<const File>>(file); };
-    const auto dataset = Dataset::open({kLabel}, options);
+    options.opener = [&](const std::string& path) {
+      return Result<std::shared_ptr<const File>>(path == kGenes ? genes : file);
+    };
+    const auto dataset = Dataset::open({label}, options);
     // Most files have no raw.
-    const bool absent = i > 0 && dataset.status().code() == StatusCode::not_found;
+    const bool absent = i > 0 && (dataset.status().code() == StatusCode::not_found ||
+                                  dataset.status().code() == StatusCode::unsupported);
     if (absent || !outcome.take(dataset.status())) continue;
     if (i == 0) {
       for (const std::string& other : (*dataset)->other_matrices()) {
-        if (other != "raw/X") matrices.push_back(other);
+        if (other.starts_with("layers/")) matrices.push_back(other);
       }
     }
     const RowSource& source = *(*dataset)->impl().parts().front().source;
@@ -268,6 +288,16 @@ std::string anndata(Input input) {
                     source.traits().lengths.entries, (*dataset)->obs_columns().size());
   }
   return outcome.text(summary);
+}
+
+}  // namespace
+
+std::string anndata(Input input) { return dataset_of(input, "input.h5ad", {"X", "raw/X"}, {}); }
+
+std::string parquet(Input input) {
+  OpenOptions options;
+  options.var = kGenes;
+  return dataset_of(input, "input.parquet", {"X", "wide"}, options);
 }
 
 }  // namespace penstock::fuzz
