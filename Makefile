@@ -15,6 +15,8 @@ export CTEST_PARALLEL_LEVEL ?= $(JOBS)
 # make demo DATA="a.h5ad b.h5ad" LABEL=cell_type
 DATA ?=
 LABEL ?=
+# make demo FORMAT=parquet: the Tahoe-shaped set as Parquet lists
+FORMAT ?=
 ARGS ?=
 # make fuzz FUZZ_SECONDS=600 TARGETS="hdf5 anndata": seconds a target, which targets (all)
 FUZZ_SECONDS ?= 180
@@ -34,8 +36,8 @@ build: package build-release ## The core, its tests and benchmarks (build/releas
 setup-test: setup # what only tests need: clang, a browser
 	@tools/setup.sh test
 
-demo: package ## Train on a Tahoe-shaped set, or on yours: DATA="a.h5ad b.h5ad" LABEL=cell_type
-	@$(PY) examples/demo.py $(if $(DATA),--data $(DATA)) $(if $(LABEL),--label '$(LABEL)') $(ARGS)
+demo: package ## Train on a Tahoe-shaped set (FORMAT=parquet), or on yours: DATA="a.h5ad b.h5ad" LABEL=cell_type
+	@$(PY) examples/demo.py $(if $(FORMAT),--format $(FORMAT)) $(if $(DATA),--data $(DATA)) $(if $(LABEL),--label '$(LABEL)') $(ARGS)
 
 test: setup-test ## Everything: lint, C++ and Python tests, sanitizers (< 25 minutes on 2 cores)
 	@tools/run_steps.sh lint docs test-cpp test-python test-peers test-asan test-tsan test-fuzz

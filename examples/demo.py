@@ -2,6 +2,7 @@
 """Trains a linear classifier on .h5ad files that are read while it trains: `make demo`.
 
     python examples/demo.py                                           a Tahoe-shaped set, made once
+    python examples/demo.py --format parquet                          the same cells as Parquet lists
     python examples/demo.py --data a.h5ad b.h5ad --label cell_type    yours
 
 One epoch with a budget of 256 MB, then accuracy on cells held back, a picture of throughput and memory, and a report
@@ -182,7 +183,13 @@ def open_data(args: argparse.Namespace) -> tuple[Any, str]:
         import make_demo_data
 
         spec = make_demo_data.Spec(cells=args.cells)
-        ds = penstock.open([str(f) for f in make_demo_data.make(spec, make_demo_data.default_dir(spec))])
+        folder = make_demo_data.default_dir(spec)
+        files = [str(f) for f in make_demo_data.make(spec, folder)]
+        if args.format == "parquet":
+            import make_parquet_data
+
+            files = [str(f) for f in make_parquet_data.make("lists", Path(f"{folder}-lists"), files)]
+        ds = penstock.open(files)
     return ds, choose_label(ds, args.label)
 
 
@@ -298,6 +305,12 @@ def main() -> int:
     )
     parser.add_argument(
         "--data", nargs="+", help=".h5ad files, globs or folders (default: the Tahoe-shaped set)"
+    )
+    parser.add_argument(
+        "--format",
+        choices=["h5ad", "parquet"],
+        default="h5ad",
+        help="of the Tahoe-shaped set (default: h5ad)",
     )
     parser.add_argument("--label", help="obs column to predict (default: cell_line, cell_type, ...)")
     parser.add_argument("--matrix", default="X", help='"X", "raw/X" or "layers/NAME" (default: %(default)s)')

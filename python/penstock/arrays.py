@@ -47,7 +47,14 @@ def pin_memory(array: Any) -> Any:
     raise TypeError('numpy arrays cannot be pinned: use Loader(..., to="torch")')
 
 
-def dense(x: Any, dtype: Any = None) -> np.ndarray[Any, Any]:
+def dense(x: Any, dtype: Any = None, into: np.ndarray[Any, Any] | None = None) -> np.ndarray[Any, Any]:
+    if into is not None:
+        into = into[: x.shape[0]]
+        if not (
+            sp.issparse(x) and into.flags.c_contiguous and _core.densify(x.indptr, x.indices, x.data, into)
+        ):
+            into[...] = dense(x, into.dtype)
+        return into
     out_dtype = np.dtype(x.dtype if dtype is None else dtype)
     if not sp.issparse(x):
         return np.asarray(x).astype(out_dtype, copy=False)

@@ -115,8 +115,8 @@ class Batch(dict[str, Any]):
         """
         return self._map(_kit(self["X"]).pin_memory)
 
-    def dense(self, dtype: Any = None) -> Any:
-        """X as a new dense tensor (rows, genes).
+    def dense(self, dtype: Any = None, out: Any = None) -> Any:
+        """X as a dense tensor (rows, genes).
 
         On the CPU the engine's kernel does it, several times faster than ``X.to_dense()``; on a device
         torch does. A loader with ``format="dense"`` is faster still, since its memory is reused; X is then
@@ -126,6 +126,9 @@ class Batch(dict[str, Any]):
         ----------
         dtype
             Of the result; default: that of X. Conversion follows numpy's `astype`.
+        out
+            A tensor or array of at least as many rows to write into; the result is its first rows. A new one for
+            every batch costs page faults, many times the work itself: for large batches keep one and reuse it.
 
         Returns
         -------
@@ -135,6 +138,7 @@ class Batch(dict[str, Any]):
         Raises
         ------
         ValueError
+            `out` has fewer rows or another number of columns, or `dtype` is given beside it; or
             X is no valid CSR matrix any more, because its row pointers or column indices were written to.
 
         Examples
@@ -144,7 +148,15 @@ class Batch(dict[str, Any]):
         >>> batch.dense("bfloat16").dtype
         torch.bfloat16
         """
-        return _kit(self["X"]).dense(self["X"], dtype)
+        x = self["X"]
+        if out is not None:
+            if dtype is not None:
+                raise ValueError("give dtype or out, not both: the result has the type of out")
+            if len(out.shape) != 2 or out.shape[0] < x.shape[0] or out.shape[1] != x.shape[1]:
+                raise ValueError(
+                    f"out has shape {tuple(out.shape)}; {x.shape[0]} rows or more and {x.shape[1]} columns are needed"
+                )
+        return _kit(x).dense(x, dtype, out)
 
     def obs_frame(self) -> pd.DataFrame:
         """The labels decoded, as a DataFrame indexed by global row number.

@@ -95,17 +95,21 @@ def torch_dtype(dtype: Any) -> torch.dtype:
     return found
 
 
-def dense(x: torch.Tensor, dtype: Any = None) -> torch.Tensor:
+def dense(x: torch.Tensor, dtype: Any = None, into: torch.Tensor | None = None) -> torch.Tensor:
+    if into is not None:
+        into = into[: x.shape[0]]
+        dtype = into.dtype
     out_dtype = x.dtype if dtype is None else torch_dtype(dtype)
     if x.layout != torch.sparse_csr:
-        return x.to(out_dtype)
+        return x.to(out_dtype) if into is None else into.copy_(x)
     values = x.values()
     # The kernel knows nothing of gradients and devices.
     if x.device.type == "cpu" and not values.requires_grad:
-        out = torch.empty(x.shape, dtype=out_dtype)
+        on_cpu = into is not None and into.device.type == "cpu" and into.is_contiguous()
+        out = into if into is not None and on_cpu else torch.empty(x.shape, dtype=out_dtype)
         if _core.densify(x.crow_indices(), x.col_indices(), values, out):
-            return out
-    return x.to_dense().to(out_dtype)
+            return out if into is None or on_cpu else into.copy_(out)
+    return x.to_dense().to(out_dtype) if into is None else into.copy_(x.to_dense())
 
 
 def to_numpy(array: torch.Tensor) -> np.ndarray[Any, Any]:

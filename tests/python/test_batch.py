@@ -278,3 +278,24 @@ def test_conversion_follows_numpy(tmp_path):
 def test_to_scipy_helper(loader):
     batch = next(iter(loader))
     np.testing.assert_array_equal(to_scipy(batch.X).toarray(), batch.X.to_dense().numpy())
+
+
+@pytest.mark.parametrize("to", ["torch", "numpy"])
+def test_dense_into_a_tensor_that_is_kept(corpus, to):
+    loader = penstock.Loader(corpus.open(), batch_size=48, memory="64MB", to=to)
+    columns = corpus.x.shape[1]
+    out = torch.full((64, columns), 7.0) if to == "torch" else np.full((64, columns), 7.0, np.float32)
+    for batch in loader:
+        got = batch.dense(out=out)
+        assert got.shape == (batch.n_obs, columns)
+        assert got.data_ptr() == out.data_ptr() if to == "torch" else got.base is out
+        np.testing.assert_array_equal(np.asarray(got), np.asarray(batch.dense()))
+        half = out[:, :].astype(np.float64) if to == "numpy" else out.double()
+        np.testing.assert_array_equal(np.asarray(batch.dense(out=half)), np.asarray(batch.dense()))
+    batch = loader.peek()
+    with pytest.raises(ValueError, match="48 rows or more"):
+        batch.dense(out=out[:3])
+    with pytest.raises(ValueError, match="columns are needed"):
+        batch.dense(out=out[:, 1:])
+    with pytest.raises(ValueError, match="not both"):
+        batch.dense("float64", out=out)
