@@ -22,7 +22,7 @@ ARGS ?=
 FUZZ_SECONDS ?= 180
 TARGETS ?=
 
-.PHONY: help setup setup-test build package demo test check bench peers test-peers learning regress docs lint format clean \
+.PHONY: help setup setup-test build package demo test check bench peers test-peers learning leak-demo regress docs lint format clean \
         build-release build-asan build-tsan build-fuzz test-cpp test-python test-asan test-tsan test-fuzz fuzz distclean
 
 help: ## This text
@@ -56,6 +56,9 @@ learning: package ## Linear probes by order of the rows: does shuffling in block
 
 regress: package build-release ## Is the working tree slower than a commit? Fails only when sure; ARGS="--base HEAD~3"
 	@$(PY) benchmarks/regress/run.py $(ARGS)
+
+leak-demo: package ## Resident memory over reads of Parquet: pyarrow 21, newest pyarrow, Penstock (a few minutes)
+	@$(PY) benchmarks/leak/run.py $(ARGS)
 
 docs: package ## The pages of docs/ as HTML, in build/docs; warnings are errors
 	@$(PY) -m sphinx -b html -W --keep-going -n -q docs build/docs

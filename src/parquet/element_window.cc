@@ -25,7 +25,7 @@ Status ElementWindow::fail(DecodeError error) const {
 Status ElementWindow::open(const PageSpan& span, const File* file, const Fetched& fetched,
                            bool same_dictionary) {
   next_row_ = span.first;
-  base_ = end_ = opened_end_ = n_starts_ = 0;
+  base_ = end_ = opened_end_ = first_start_ = n_starts_ = 0;
   return use_span(span, file, fetched, same_dictionary);
 }
 
@@ -77,6 +77,9 @@ Status ElementWindow::open_page(bool* more) {
 Status ElementWindow::use_page(const Page& page) {
   std::uint64_t stored = page.n_values;
   if (column_.max_rep > 0) {
+    std::memmove(memory_.row_starts.data(), memory_.row_starts.data() + first_start_,
+                 n_starts_ * sizeof(std::uint32_t));
+    first_start_ = 0;
     ListPage list;
     const DecodeError error =
         list_starts(page.rep_levels, page.def_levels, column_.max_def, column_.element_def, column_.list_def,
@@ -114,9 +117,8 @@ Status ElementWindow::skip(std::uint64_t n) {
 }
 
 void ElementWindow::drop_rows(std::uint64_t rows) {
+  first_start_ += rows;
   n_starts_ -= rows;
-  std::memmove(memory_.row_starts.data(), memory_.row_starts.data() + rows,
-               n_starts_ * sizeof(std::uint32_t));
 }
 
 Status ElementWindow::seek(std::uint64_t row) {
@@ -127,7 +129,7 @@ Status ElementWindow::seek(std::uint64_t row) {
     if (row < next_row_) {
       const std::uint64_t back = next_row_ - row;
       if (list ? back <= n_starts_ : back <= opened_end_ - base_) {
-        begin = list ? memory_.row_starts[n_starts_ - back] : opened_end_ - back;
+        begin = list ? start(n_starts_ - back) : opened_end_ - back;
         if (list) drop_rows(n_starts_ - back);
         break;
       }
@@ -148,7 +150,9 @@ Status ElementWindow::seek(std::uint64_t row) {
     base_ = end_ = begin;
   }
   // Positions from here on count from the row.
-  for (std::uint64_t i = 0; i < n_starts_; ++i) memory_.row_starts[i] -= static_cast<std::uint32_t>(begin);
+  for (std::uint64_t i = 0; i < n_starts_; ++i) {
+    memory_.row_starts[first_start_ + i] -= static_cast<std::uint32_t>(begin);
+  }
   if (begin > base_) {
     const std::size_t item = target_->item();
     std::memmove(memory_.elements.data(), memory_.elements.data() + (begin - base_) * item,

@@ -55,7 +55,7 @@ class ElementWindow {
   // --- list columns: rows from the one that seek() went to ---
   // Rows whose beginning is known; row i begins at start(i).
   std::uint64_t rows_known() const { return n_starts_; }
-  std::uint32_t start(std::uint64_t i) const { return memory_.row_starts[i]; }
+  std::uint32_t start(std::uint64_t i) const { return memory_.row_starts[first_start_ + i]; }
   // No page is left: the last known row ends at position total().
   bool exhausted() const { return exhausted_; }
   std::uint64_t total() const { return opened_end_; }
@@ -83,10 +83,10 @@ class ElementWindow {
   ByteOffset page_offset_ = 0;
   std::uint64_t next_row_ = 0;  // list: the first row that begins in the next page; flat: its first element
   bool exhausted_ = false;
-  std::uint64_t base_ = 0;        // position of the window's first element
-  std::uint64_t end_ = 0;         // position behind the last decoded one
-  std::uint64_t opened_end_ = 0;  // position behind the last element of the open page
-  std::uint64_t n_starts_ = 0;
+  std::uint64_t base_ = 0;                        // position of the window's first element
+  std::uint64_t end_ = 0;                         // position behind the last decoded one
+  std::uint64_t opened_end_ = 0;                  // position behind the last element of the open page
+  std::uint64_t first_start_ = 0, n_starts_ = 0;  // the known rows, in memory_.row_starts
 };
 
 }  // namespace penstock::parquet
