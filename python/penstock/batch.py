@@ -138,7 +138,7 @@ class Batch(dict[str, Any]):
         Raises
         ------
         ValueError
-            `out` has fewer rows or another number of columns, or `dtype` is given beside it; or
+            ``out`` has fewer rows or another number of columns, or ``dtype`` is given beside it; or
             X is no valid CSR matrix any more, because its row pointers or column indices were written to.
 
         Examples

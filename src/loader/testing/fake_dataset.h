@@ -133,7 +133,9 @@ class FakeSource : public RowSource {
     c.decoded = c.stored;
     return c;
   }
-  std::uint64_t most_entries(RowRange rows) const override { return offsets_[rows.last] - offsets_[rows.first]; }
+  std::uint64_t most_entries(RowRange rows) const override {
+    return offsets_[rows.last] - offsets_[rows.first];
+  }
   Status requests(std::span<const RowRange> wanted, Heads, RequestList& list) const override {
     for (const RowRange& r : wanted) {
       list.add(read_.get(), offsets_[r.first] * 8, (offsets_[r.last] - offsets_[r.first]) * 8);
