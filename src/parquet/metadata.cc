@@ -20,9 +20,10 @@ using Field = ThriftReader::Field;
 
 constexpr ByteCount kTail = 8;        // footer length and magic
 constexpr ByteCount kLeastFile = 12;  // and the magic in front
-// Memory of a parsed footer against its bytes: a column chunk is at least 12 bytes of footer and becomes a
-// ColumnChunk; while vectors grow the old and the new copy exist at once.
-constexpr ByteCount kExpansion = 2 * (sizeof(ColumnChunk) / 12 + 2);
+// Memory of a parsed footer against its bytes: a schema element of 6 bytes becomes a SchemaElement and a
+// Leaf, a column chunk of 12 bytes a ColumnChunk; while a vector grows its old and its new copy exist at
+// once.
+constexpr ByteCount kExpansion = 96;
 
 std::uint64_t unsigned64(ThriftReader& in, ThriftReader::Type type) {
   const std::int64_t value = in.integer(type);
@@ -151,18 +152,6 @@ void column_chunk(ThriftReader& in, RawChunk* out) {
       case 3:
         if (f.type != ThriftReader::kStruct) in.fail("column metadata that are no struct");
         column_metadata(in, out);
-        break;
-      case 4:
-        out->chunk.offset_index = unsigned64(in, f.type);
-        break;
-      case 5:
-        out->chunk.offset_index_bytes = static_cast<std::uint32_t>(unsigned64(in, f.type));
-        break;
-      case 6:
-        out->chunk.column_index = unsigned64(in, f.type);
-        break;
-      case 7:
-        out->chunk.column_index_bytes = static_cast<std::uint32_t>(unsigned64(in, f.type));
         break;
       case 8:
       case 9:
@@ -486,49 +475,6 @@ Result<std::shared_ptr<const FileMetadata>> read_metadata(const File& file, Memo
   } catch (const std::bad_alloc&) {
     return Status::budget(fmt::format("{}: the system has no memory for its footer", file.label()));
   }
-}
-
-Result<std::vector<PageLocation>> read_offset_index(const File& file, const FileMetadata& metadata,
-                                                    std::size_t row_group, std::size_t column) {
-  const ColumnChunk& chunk = metadata.row_groups[row_group].columns[column];
-  const std::string where = fmt::format("{}: row group {}, column {}: offset index", file.label(), row_group,
-                                        metadata.columns[column].path);
-  if (chunk.offset_index == 0) return std::vector<PageLocation>();
-  if (chunk.offset_index > file.size() || chunk.offset_index_bytes > file.size() - chunk.offset_index) {
-    return Status::corrupt(fmt::format("{}: {} bytes at byte 0x{:x} are not in the file", where,
-                                       chunk.offset_index_bytes, chunk.offset_index));
-  }
-  std::vector<std::byte> bytes(chunk.offset_index_bytes);
-  PENSTOCK_RETURN_IF_ERROR(file.read_at(chunk.offset_index, bytes));
-  ThriftReader in(bytes);
-  std::vector<PageLocation> out;
-  for (Field f; in.next_field(&f);) {
-    if (f.id != 1) {
-      in.skip(f.type);
-      continue;
-    }
-    const auto list = in.list(f.type);
-    if (list.size > 0 && list.type != ThriftReader::kStruct) in.fail("page locations that are no structs");
-    for (std::uint32_t i = 0; i < list.size && !in.failed(); ++i) {
-      PageLocation page;
-      if (!in.enter()) break;
-      for (Field g; in.next_field(&g);) {
-        if (g.id == 1) {
-          page.offset = unsigned64(in, g.type);
-        } else if (g.id == 2) {
-          page.bytes = static_cast<std::uint32_t>(unsigned64(in, g.type));
-        } else if (g.id == 3) {
-          page.first_row = unsigned64(in, g.type);
-        } else {
-          in.skip(g.type);
-        }
-      }
-      in.leave();
-      out.push_back(page);
-    }
-  }
-  if (in.failed()) return Status::corrupt(fmt::format("{}: {}", where, in.what()));
-  return out;
 }
 
 }  // namespace penstock::parquet

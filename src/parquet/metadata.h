@@ -93,13 +93,11 @@ struct Statistics {
 inline constexpr ByteCount kUndeclaredBytes = 100;
 struct ColumnChunk {
   Compression codec = Compression::none;
-  std::uint64_t n_values = 0;                     // levels: nulls and empty lists included
-  ByteOffset offset = 0;                          // of the first page, the dictionary page included
-  ByteCount bytes = 0;                            // declared; they lie before the footer
-  bool has_dictionary = false;                    // dictionary_page_offset is given and > 0
-  ByteCount uncompressed = 0;                     // declared
-  ByteOffset offset_index = 0, column_index = 0;  // of the page index; 0: none
-  std::uint32_t offset_index_bytes = 0, column_index_bytes = 0;
+  std::uint64_t n_values = 0;   // levels: nulls and empty lists included
+  ByteOffset offset = 0;        // of the first page, the dictionary page included
+  ByteCount bytes = 0;          // declared; they lie before the footer
+  bool has_dictionary = false;  // dictionary_page_offset is given and > 0
+  ByteCount uncompressed = 0;   // declared
   Statistics statistics;
 };
 
@@ -138,14 +136,5 @@ Result<std::shared_ptr<const FileMetadata>> read_metadata(const File& file, Memo
                                                           const MetadataLimits& limits = {});
 // True when the file begins as Parquet does (also encrypted ones: "PARE").
 Result<bool> begins_as_parquet(const File& file);
-
-// The page index of one column chunk, where the writer made one.
-struct PageLocation {
-  ByteOffset offset = 0;
-  std::uint32_t bytes = 0;  // header included
-  RowIndex first_row = 0;   // within the row group
-};
-Result<std::vector<PageLocation>> read_offset_index(const File& file, const FileMetadata& metadata,
-                                                    std::size_t row_group, std::size_t column);
 
 }  // namespace penstock::parquet
