@@ -31,7 +31,7 @@ def rss():
 reads, how, files = int(sys.argv[1]), sys.argv[2], sys.argv[3:]
 if how == "penstock":
     import penstock
-    loader = penstock.Loader(penstock.open(files), batch_size=4096, memory="256MB", to="numpy")
+    loader = penstock.Loader(penstock.open(files), batch_size=1000, memory="256MB", to="numpy")
     def read():
         for _ in loader: pass
 elif how == "batches":
