@@ -30,6 +30,7 @@ Status ElementWindow::open(const PageSpan& span, const File* file, const Fetched
 }
 
 Status ElementWindow::follow(const PageSpan& span, const File* file, const Fetched& fetched) {
+  next_row_ = span.first;  // counts within the row group
   return use_span(span, file, fetched, false);
 }
 
