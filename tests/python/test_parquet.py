@@ -335,7 +335,7 @@ def test_triplets_written_in_any_way(
     kept = np.arange(rows) % 5 < 2
     for batch in penstock.Loader(ds[kept], batch_size=50, memory="64MB", to="numpy", block_rows=rows):
         assert kept[batch.index].all()
-        assert (batch.X != x[batch.index]).nnz == 0
+        assert (x[batch.index] != batch.X).nnz == 0
 
 
 def test_triplets_that_are_not_sorted_say_how_to_sort_them(tmp_path: Path) -> None:
