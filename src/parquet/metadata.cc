@@ -24,6 +24,10 @@ constexpr ByteCount kLeastFile = 12;  // and the magic in front
 // Leaf, a column chunk of 12 bytes a ColumnChunk; while a vector grows its old and its new copy exist at
 // once.
 constexpr ByteCount kExpansion = 96;
+// And of the text of paths: every leaf repeats the names of the groups it is in. Column chunks name their
+// path in full, so a footer with row groups is at least as long as the paths; one without may be shorter.
+constexpr ByteCount kPathExpansion = 8;
+constexpr ByteCount kLeastReserved = 4096;
 
 std::uint64_t unsigned64(ThriftReader& in, ThriftReader::Type type) {
   const std::int64_t value = in.integer(type);
@@ -169,7 +173,7 @@ void column_chunk(ThriftReader& in, RawChunk* out) {
 class Parser {
  public:
   Parser(const File& file, ByteOffset at, std::span<const std::byte> bytes, FileMetadata& out)
-      : file_(file), at_(at), in_(bytes), out_(out) {}
+      : file_(file), at_(at), most_text_(bytes.size() * kPathExpansion), in_(bytes), out_(out) {}
 
   Status run() {
     bool has_rows = false;
@@ -220,13 +224,15 @@ class Parser {
   }
 
   Status schema(ThriftReader::Type type) {
+    // Row groups were checked against the first one.
+    if (has_schema_) return damaged("a second schema");
     const auto list = in_.list(type);
     if (list.size > 0 && list.type != ThriftReader::kStruct) in_.fail("a schema that is no list of structs");
     std::vector<SchemaElement> elements;
     for (std::uint32_t i = 0; i < list.size && !in_.failed(); ++i)
       elements.push_back(read_schema_element(in_));
     if (in_.failed()) return damaged(in_.what());
-    PENSTOCK_ASSIGN_OR_RETURN(out_.columns, leaves(elements, file_.label()));
+    PENSTOCK_ASSIGN_OR_RETURN(out_.columns, leaves(elements, most_text_, file_.label()));
     has_schema_ = true;
     return {};
   }
@@ -319,7 +325,8 @@ class Parser {
   }
 
   const File& file_;
-  const ByteOffset at_;  // of the footer in the file
+  const ByteOffset at_;        // of the footer in the file
+  const ByteCount most_text_;  // of the leaves' paths
   ThriftReader in_;
   FileMetadata& out_;
   bool has_schema_ = false;
@@ -459,9 +466,10 @@ Result<std::shared_ptr<const FileMetadata>> read_metadata(const File& file, Memo
         file.label(), format_bytes(length), format_bytes(limits.footer_bytes)));
   }
   try {
-    PENSTOCK_ASSIGN_OR_RETURN(Reservation held,
-                              reserve_for(file.label() + ": footer", budget, MemoryTag::index,
-                                          ByteCount{length} * (1 + kExpansion) + 4096));
+    PENSTOCK_ASSIGN_OR_RETURN(
+        Reservation held,
+        reserve_for(file.label() + ": footer", budget, MemoryTag::index,
+                    ByteCount{length} * (1 + kExpansion + kPathExpansion) + kLeastReserved));
     std::vector<std::byte> bytes(length);
     const ByteOffset at = file.size() - kTail - length;
     PENSTOCK_RETURN_IF_ERROR(file.read_at(at, bytes));

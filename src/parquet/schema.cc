@@ -209,11 +209,13 @@ SchemaElement read_schema_element(ThriftReader& in) {
   return e;
 }
 
-Result<std::vector<Leaf>> leaves(const std::vector<SchemaElement>& schema, const std::string& label) {
+Result<std::vector<Leaf>> leaves(const std::vector<SchemaElement>& schema, ByteCount most_text,
+                                 const std::string& label) {
   const auto wrong = [&](const std::string& what) {
     return Status::corrupt(fmt::format("{}: the footer's schema: {}", label, what));
   };
   std::vector<Leaf> out;
+  ByteCount text = 0;
   std::vector<Path> path;
   for (std::size_t i = 0; i < schema.size(); ++i) {
     const SchemaElement& e = schema[i];
@@ -230,6 +232,12 @@ Result<std::vector<Leaf>> leaves(const std::vector<SchemaElement>& schema, const
       } else {
         if (e.n_children > 0) return wrong(fmt::format("'{}' has a type and children", e.name));
         out.push_back(make_leaf(path, e));
+        text += out.back().path.capacity() + out.back().name.capacity();
+        if (text > most_text) {
+          return Status::budget(
+              fmt::format("{}: the footer's schema: the paths of {} columns take more than {}", label,
+                          out.size(), format_bytes(most_text)));
+        }
       }
     }
   }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/types.h"
 #include "parquet/metadata.h"
 #include "parquet/thrift.h"
 #include "penstock/status.h"
@@ -32,7 +33,9 @@ struct SchemaElement {
 SchemaElement read_schema_element(ThriftReader& in);
 
 // `corrupt`, naming the file, when the tree contradicts itself: children that are not there, a leaf without
-// type.
-Result<std::vector<Leaf>> leaves(const std::vector<SchemaElement>& schema, const std::string& label);
+// type. `budget` when the leaves' paths and names take more than most_text bytes in all: each leaf repeats
+// the names of its groups, so a short footer can ask for any amount.
+Result<std::vector<Leaf>> leaves(const std::vector<SchemaElement>& schema, ByteCount most_text,
+                                 const std::string& label);
 
 }  // namespace penstock::parquet
