@@ -44,21 +44,21 @@ std::uint32_t unpack_groups(const std::uint8_t* HWY_RESTRICT in, int width, std:
   const auto table0 = hn::Load(d8, bytes[0]), table1 = hn::Load(d8, bytes[1]);
   const auto shift0 = hn::Load(d32, shifts[0]), shift1 = hn::Load(d32, shifts[1]);
   const auto mask = hn::Set(d32, static_cast<std::uint32_t>((std::uint64_t{1} << width) - 1));
-  auto any = hn::Zero(d32);
+  auto most = hn::Zero(d32);
   for (std::size_t g = 0; g < groups; ++g) {
     const auto raw0 = hn::TableLookupBytes(hn::LoadU(d8, in), table0);
     const auto raw1 = hn::TableLookupBytes(hn::LoadU(d8, in + second), table1);
     const auto v0 = hn::And(hn::Shr(hn::BitCast(d32, raw0), shift0), mask);
     const auto v1 = hn::And(hn::Shr(hn::BitCast(d32, raw1), shift1), mask);
-    any = hn::Or(any, hn::Or(v0, v1));
+    most = hn::Max(most, hn::Max(v0, v1));
     hn::StoreU(v0, d32, out);
     hn::StoreU(v1, d32, out + 4);
     in += width;
     out += 8;
   }
   alignas(16) std::uint32_t lanes[4];
-  hn::Store(any, d32, lanes);
-  return lanes[0] | lanes[1] | lanes[2] | lanes[3];
+  hn::Store(most, d32, lanes);
+  return *std::max_element(lanes, lanes + 4);
 }
 
 #endif  // HWY_TARGET == HWY_SCALAR
@@ -79,7 +79,7 @@ constexpr int kWidest = 25;  // of what unpack_groups takes
 std::uint32_t unpack_each(const std::byte* in, std::size_t readable, int width, std::size_t n,
                           std::uint32_t* out) {
   const auto mask = static_cast<std::uint32_t>((std::uint64_t{1} << width) - 1);
-  std::uint32_t any = 0;
+  std::uint32_t most = 0;
   for (std::size_t i = 0; i < n; ++i) {
     const std::size_t bit = i * static_cast<std::size_t>(width), left = readable - bit / 8;
     std::uint64_t word = 0;
@@ -89,9 +89,9 @@ std::uint32_t unpack_each(const std::byte* in, std::size_t readable, int width, 
       std::memcpy(&word, in + bit / 8, left);
     }
     out[i] = static_cast<std::uint32_t>(word >> (bit % 8)) & mask;
-    any |= out[i];
+    most = std::max(most, out[i]);
   }
-  return any;
+  return most;
 }
 
 }  // namespace
@@ -107,12 +107,12 @@ std::uint32_t bit_unpack(const std::byte* in, std::size_t readable, int width, s
   const std::size_t reach = static_cast<std::size_t>(width) / 2 + 16;
   std::size_t groups = 0;
   if (readable >= reach) groups = std::min(n / 8, (readable - reach) / static_cast<std::size_t>(width) + 1);
-  std::uint32_t any = 0;
+  std::uint32_t most = 0;
   if (groups > 0) {
-    any = HWY_DYNAMIC_DISPATCH(unpack_groups)(reinterpret_cast<const std::uint8_t*>(in), width, groups, out);
+    most = HWY_DYNAMIC_DISPATCH(unpack_groups)(reinterpret_cast<const std::uint8_t*>(in), width, groups, out);
   }
   const std::size_t done = groups * 8, from = groups * static_cast<std::size_t>(width);
-  return any | unpack_each(in + from, readable - from, width, n - done, out + done);
+  return std::max(most, unpack_each(in + from, readable - from, width, n - done, out + done));
 }
 
 }  // namespace penstock::internal

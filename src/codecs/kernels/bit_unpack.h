@@ -3,8 +3,7 @@
 //
 // in: ceil(n * width / 8) bytes; up to `readable` bytes from there on may be read (at least as many), none
 // beyond: where more follow, the last values cost no more than the others. width: 0 to 32. Returns the
-// bitwise or of the values: when it is below a bound that is a power of two, so are they; else the caller
-// looks closer. Thread contract: pure function.
+// largest value (0 without any), for checks against a bound. Thread contract: pure function.
 #pragma once
 
 #include <cstddef>

@@ -28,8 +28,8 @@ TEST_P(BitUnpack, equals_the_plain_loop_at_every_width) {
     for (const std::size_t n : {0, 1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 40, 63, 64, 65, 100, 512, 1003}) {
       const GuardedBytes in(penstock::testing::noise((n * static_cast<std::size_t>(width) + 7) / 8));
       std::vector<std::uint32_t> expected(n, 0xa5a5a5a5), out(n + 1, 0xa5a5a5a5);
-      const std::uint32_t any = bit_unpack_ref(in.span().data(), width, n, expected.data());
-      ASSERT_EQ(bit_unpack(in.span().data(), in.span().size(), width, n, out.data()), any)
+      const std::uint32_t most = bit_unpack_ref(in.span().data(), width, n, expected.data());
+      ASSERT_EQ(bit_unpack(in.span().data(), in.span().size(), width, n, out.data()), most)
           << "width " << width << ", " << n;
       ASSERT_EQ(out.back(), 0xa5a5a5a5) << "width " << width << ", " << n;
       out.pop_back();

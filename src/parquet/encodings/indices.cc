@@ -65,9 +65,9 @@ DecodeError IndexReader::for_each(std::uint64_t n, F&& f, G&& same) {
     std::size_t readable = piece.readable;
     while (left > 0) {
       const std::uint64_t part = std::min(left, kPiece - skip);
-      const std::uint32_t any = internal::bit_unpack(from, readable, runs_.width(), skip + part, buffer);
-      // The or of all is the least bound that costs nothing; only when it is too high are they looked at.
-      if (any >= dictionary_size_ &&
+      const std::uint32_t most = internal::bit_unpack(from, readable, runs_.width(), skip + part, buffer);
+      // Too high may be one that was skipped: only those asked for count.
+      if (most >= dictionary_size_ &&
           std::any_of(buffer + skip, buffer + skip + part,
                       [this](std::uint32_t index) { return index >= dictionary_size_; })) {
         return DecodeError::out_of_range;
