@@ -2,7 +2,6 @@
 
 #include <cstring>
 #include <string>
-#include <vector>
 
 #include "parquet/encodings/delta.h"
 
@@ -31,58 +30,74 @@ DecodeError plain(PhysicalType type, std::uint32_t type_length, std::span<const 
   return DecodeError::ok;
 }
 
-// A run of lengths; how many bytes it took. Each value takes a bit at the least or stands in a header, so the
-// caller's count, which is bounded by the page's, bounds the vector.
-DecodeError lengths(std::span<const std::byte> bytes, std::uint64_t n, std::vector<std::int64_t>* out,
-                    std::size_t* end) {
-  DeltaReader reader;
-  DecodeError error = DeltaReader::open(bytes, 32, &reader);
-  if (error != DecodeError::ok) return error;
-  if (reader.total() < n) return DecodeError::truncated;
-  out->clear();
-  for (std::uint64_t i = 0; i < reader.total(); ++i) {
+// A DELTA run of n lengths, one at a time: a block of a million equal ones takes two bytes, so that neither
+// their count nor the time they take is bounded by those of the section unless the header agrees with n.
+class Lengths {
+ public:
+  // Walks them once: end() is known, and what next() gives is not negative.
+  static DecodeError open(std::span<const std::byte> bytes, std::uint64_t n, Lengths* out) {
+    DecodeError error = DeltaReader::open(bytes, 32, &out->reader_);
+    if (error != DecodeError::ok) return error;
+    if (out->reader_.total() < n) return DecodeError::truncated;
+    if (out->reader_.total() > n) return DecodeError::bad_header;
+    for (std::uint64_t i = 0; i < n; ++i) {
+      std::uint64_t length = 0;
+      error = out->next(&length);
+      if (error != DecodeError::ok) return error;
+    }
+    out->end_ = out->reader_.end();
+    return DeltaReader::open(bytes, 32, &out->reader_);
+  }
+  DecodeError next(std::uint64_t* out) {
     std::int64_t value = 0;
-    error = reader.next(&value);
+    const DecodeError error = reader_.next(&value);
     if (error != DecodeError::ok) return error;
     if (value < 0) return DecodeError::out_of_range;
-    if (i < n) out->push_back(value);
+    *out = static_cast<std::uint64_t>(value);
+    return DecodeError::ok;
   }
-  *end = reader.end();
-  return DecodeError::ok;
-}
+  std::size_t end() const { return end_; }
+
+ private:
+  DeltaReader reader_;
+  std::size_t end_ = 0;
+};
 
 DecodeError delta_length(std::span<const std::byte> values, std::uint64_t n, const F& f) {
-  std::vector<std::int64_t> sizes;
-  std::size_t end = 0;
-  const DecodeError error = lengths(values, n, &sizes, &end);
+  Lengths lengths;
+  DecodeError error = Lengths::open(values, n, &lengths);
   if (error != DecodeError::ok) return error;
-  values = values.subspan(end);
-  for (const std::int64_t size : sizes) {
-    if (static_cast<std::uint64_t>(size) > values.size()) return DecodeError::truncated;
-    if (!f(view(values.first(static_cast<std::size_t>(size))))) break;
-    values = values.subspan(static_cast<std::size_t>(size));
+  values = values.subspan(lengths.end());
+  for (std::uint64_t i = 0; i < n; ++i) {
+    std::uint64_t size = 0;
+    error = lengths.next(&size);
+    if (error != DecodeError::ok) return error;
+    if (size > values.size()) return DecodeError::truncated;
+    if (!f(view(values.first(size)))) break;
+    values = values.subspan(size);
   }
   return DecodeError::ok;
 }
 
 DecodeError delta_strings(std::span<const std::byte> values, std::uint64_t n, std::uint64_t most,
                           const F& f) {
-  std::vector<std::int64_t> prefixes;
-  std::size_t end = 0;
-  DecodeError error = lengths(values, n, &prefixes, &end);
-  if (error != DecodeError::ok) return error;
+  Lengths prefixes;
+  const DecodeError opened = Lengths::open(values, n, &prefixes);
+  if (opened != DecodeError::ok) return opened;
   std::string last;
-  std::size_t i = 0;
-  bool bad = false;
-  error = delta_length(values.subspan(end), n, [&](std::string_view suffix) {
-    const auto prefix = static_cast<std::uint64_t>(prefixes[i++]);
-    bad = prefix > last.size() || prefix + suffix.size() > most;
-    if (bad) return false;
+  DecodeError bad = DecodeError::ok;
+  const DecodeError error = delta_length(values.subspan(prefixes.end()), n, [&](std::string_view suffix) {
+    std::uint64_t prefix = 0;
+    bad = prefixes.next(&prefix);
+    if (bad == DecodeError::ok && (prefix > last.size() || prefix + suffix.size() > most)) {
+      bad = DecodeError::out_of_range;
+    }
+    if (bad != DecodeError::ok) return false;
     last.resize(prefix);
     last += suffix;
     return f(last);
   });
-  return error == DecodeError::ok && bad ? DecodeError::out_of_range : error;
+  return error == DecodeError::ok ? bad : error;
 }
 
 }  // namespace

@@ -17,9 +17,10 @@ namespace penstock::parquet {
 
 // Calls f(value) for each of the n_values values of a page's value section, in order; the view is valid
 // during the call only. Stops, and returns ok, when f returns false. This is a metadata path (obs strings):
-// DELTA encodings may allocate, at most a few times the section's size; a value is never longer than the
-// section for PLAIN and DELTA_LENGTH, and is bounded by max_value_bytes for DELTA_BYTE_ARRAY (prefixes can
-// grow without bound): longer is `out_of_range`.
+// DELTA_BYTE_ARRAY allocates one value; a DELTA header of more lengths than n_values is `bad_header`, so that
+// n_values bounds the time. A value is never longer than the section for PLAIN and DELTA_LENGTH, and is
+// bounded by max_value_bytes for DELTA_BYTE_ARRAY (prefixes can grow without bound): longer is
+// `out_of_range`.
 DecodeError for_each_byte_array(Encoding encoding, PhysicalType type, std::uint32_t type_length,
                                 std::span<const std::byte> values, std::uint64_t n_values,
                                 std::uint64_t max_value_bytes,

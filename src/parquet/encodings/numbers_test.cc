@@ -243,5 +243,24 @@ TEST(ByteArrays, PlainAndDelta) {
   EXPECT_EQ(error, DecodeError::unsupported);
 }
 
+// Blocks of equal lengths are two bytes each: a count that nobody asked for would take minutes.
+TEST(ByteArrays, MoreLengthsThanValuesAreAnError) {
+  constexpr std::uint64_t kBlock = 1 << 20;
+  Bytes bytes;
+  testing::varint(bytes, kBlock);
+  testing::varint(bytes, 1);
+  testing::varint(bytes, 4000 * kBlock + 1);
+  testing::zigzag(bytes, 0);
+  for (int block = 0; block < 4000; ++block) {
+    testing::zigzag(bytes, 0);
+    testing::put(bytes, 0);
+  }
+  DecodeError error = DecodeError::ok;
+  for (const Encoding encoding : {Encoding::delta_length_byte_array, Encoding::delta_byte_array}) {
+    EXPECT_TRUE(strings(encoding, bytes, 1, &error).empty());
+    EXPECT_EQ(error, DecodeError::bad_header);
+  }
+}
+
 }  // namespace
 }  // namespace penstock::parquet
