@@ -451,6 +451,40 @@ def raw_seeds(folder: Path) -> None:
             head = struct.pack("<BBBBH", kernel, in_type, out_type, 11, 2000)
             put("kernels", f"{kernel}_{in_type}_{out_type}", head + data)
 
+    # Decoders of Parquet pages: a run, packed groups and a run again, of every width that matters.
+    def coded(width: int, groups: int) -> bytes:
+        run = b"\x50" + b"\1".ljust((width + 7) // 8, b"\0") if width else b"\x50"
+        return run + bytes([groups << 1 | 1]) + (noise * 4)[: groups * width] + run
+
+    for width in (0, 1, 5, 8, 15, 16, 26, 32):
+        body = coded(width, 30)
+        put("encodings", f"unpack_{width}", struct.pack("<BBBHH", 0, width, 0, 300, 0) + noise)
+        put("encodings", f"hybrid_{width}", struct.pack("<BBBHH", 1, width, 1, 320, 0) + body)
+        for decoder in range(2, 6):
+            head = struct.pack("<BBBHH", decoder, 0, 2, 320, min(1 << width, 60000))
+            put("encodings", f"gather_{decoder}_{width}", head + bytes([width]) + body)
+    rep = b"\3\xfe\x40\1" * 3
+    for flags, max_def in ((0, 0), (1, 2)):
+        for name, levels in (("full", b"\xf0\1" + bytes([max_def + 1])), ("mixed", b"\x1f" + noise[:60])):
+            head = struct.pack("<BBBHH", 6, max_def, flags, 120, len(rep))
+            put("encodings", f"levels_{flags}_{name}", head + rep + levels)
+    delta = b"\x80\1\4\x65\2\1\0\3\5\0" + noise[:40]
+    for encoding, data in enumerate((noise, delta, noise, struct.pack("<I", 30) + coded(1, 20))):
+        for kind in range(3):
+            put(
+                "encodings",
+                f"numbers_{encoding}_{kind}",
+                struct.pack("<BBBHH", 7, kind, encoding, 33, 0) + data,
+            )
+    lengths = b"\x80\1\4\x14\2\0\1\0\0\0" + noise[:4]
+    strings = b"".join(struct.pack("<I", n) + noise[:n] for n in (3, 0, 7, 40))
+    for encoding, data, n in (
+        (0, strings, 4),
+        (1, lengths + noise[:80], 20),
+        (2, lengths * 2 + noise[:80], 20),
+    ):
+        put("encodings", f"strings_{encoding}", struct.pack("<BBBHH", 8, 0, encoding, n, 0) + data)
+
 
 def lzf_literals(data: bytes) -> bytes:
     """LZF without any reference."""

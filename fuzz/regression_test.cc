@@ -21,9 +21,15 @@ struct Target {
   const char* name;
   std::string (*run)(Input);
 };
-constexpr Target kTargets[] = {{"anndata", anndata},   {"deflate", deflate}, {"fletcher32", fletcher32},
-                               {"hdf5", hdf5},         {"kernels", kernels}, {"lzf", lzf},
-                               {"pipeline", pipeline}, {"shuffle", shuffle}};
+constexpr Target kTargets[] = {{"anndata", anndata},
+                               {"deflate", deflate},
+                               {"encodings", encodings},
+                               {"fletcher32", fletcher32},
+                               {"hdf5", hdf5},
+                               {"kernels", kernels},
+                               {"lzf", lzf},
+                               {"pipeline", pipeline},
+                               {"shuffle", shuffle}};
 
 std::vector<fs::path> inputs() {
   std::vector<fs::path> found;

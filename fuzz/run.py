@@ -33,6 +33,7 @@ TARGETS = {
     "parquet": 12000,
     "compression": 10000,
     "deflate": 10000,
+    "encodings": 10000,
     "fletcher32": 10000,
     "kernels": 5000,
     "lzf": 10000,

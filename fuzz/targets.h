@@ -30,5 +30,8 @@ std::string pipeline(Input input);
 // SIMD against plain loops on every instruction set that was compiled and that this machine has.
 std::string shuffle(Input input);
 std::string kernels(Input input);
+// Decoders of Parquet pages: pieces and skips against single values, lists against a plain walk, unpacking on
+// every instruction set.
+std::string encodings(Input input);
 
 }  // namespace penstock::fuzz
