@@ -468,6 +468,9 @@ def raw_seeds(folder: Path) -> None:
         for name, levels in (("full", b"\xf0\1" + bytes([max_def + 1])), ("mixed", b"\x1f" + noise[:60])):
             head = struct.pack("<BBBHH", 6, max_def, flags, 120, len(rep))
             put("encodings", f"levels_{flags}_{name}", head + rep + levels)
+    # Like rows: 20 null, 20 empty, 20 of one element, 20 of one null.
+    runs = b"\xa0\1\0" + b"".join(b"\x28" + bytes([level]) for level in (0, 1, 3, 2))
+    put("encodings", "levels_runs", struct.pack("<BBBHH", 6, 2, 1, 80, 3) + runs)
     delta = b"\x80\1\4\x65\2\1\0\3\5\0" + noise[:40]
     for encoding, data in enumerate((noise, delta, noise, struct.pack("<I", 30) + coded(1, 20))):
         for kind in range(3):

@@ -47,6 +47,11 @@ Levels random_rows(std::mt19937& random, bool full) {
     for (std::size_t i = random() % 20 + 1; i > 0; --i) add(1, 3);
   }
   for (int row = 0; row < 60; ++row) {
+    // Stretches of like rows, which are runs in both kinds of levels: null, empty, a null element, a value.
+    if (!full && random() % 12 == 0) {
+      const int def = static_cast<int>(random() % 4);
+      for (std::size_t i = random() % 40 + 8; i > 0; --i) add(0, def);
+    }
     const std::size_t n = random() % 7 == 0 ? 1 : random() % 90;
     if (n == 0) {
       if (!full) add(0, static_cast<int>(random() % 2));
