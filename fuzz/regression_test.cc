@@ -21,14 +21,11 @@ struct Target {
   const char* name;
   std::string (*run)(Input);
 };
-constexpr Target kTargets[] = {{"anndata", anndata},
-                               {"deflate", deflate},
-                               {"encodings", encodings},
-                               {"fletcher32", fletcher32},
-                               {"hdf5", hdf5},
-                               {"kernels", kernels},
-                               {"lzf", lzf},
-                               {"pipeline", pipeline},
+constexpr Target kTargets[] = {{"anndata", anndata},       {"compression", compression},
+                               {"deflate", deflate},       {"encodings", encodings},
+                               {"fletcher32", fletcher32}, {"hdf5", hdf5},
+                               {"kernels", kernels},       {"lzf", lzf},
+                               {"parquet", parquet},       {"pipeline", pipeline},
                                {"shuffle", shuffle}};
 
 std::vector<fs::path> inputs() {

@@ -126,14 +126,17 @@ Status decode_numbers(const PageContext& context, const Leaf& column, std::span<
 
 Status decode_strings(const PageContext& context, const Leaf& column, std::span<const std::byte> bytes,
                       ByteOffset at, std::uint64_t rows, std::span<std::byte> page_scratch,
-                      CodecContext& codec,
-                      const std::function<void(std::uint64_t, bool, std::string_view)>& f) {
+                      CodecContext& codec, const StringSink& sink) {
   constexpr std::uint64_t kMostBytes = 16 << 20;  // of one string
   std::vector<std::string> dictionary;
   std::vector<std::uint8_t> levels(rows);
   std::vector<std::uint32_t> indices;
   const auto take_dictionary = [&](const Page& page) -> Status {
     dictionary.clear();
+    // A value takes 4 bytes of the page at least.
+    const auto entries = std::min<std::uint64_t>(page.n_values, page.values.size() / 4);
+    PENSTOCK_RETURN_IF_ERROR(sink.charge(entries * (sizeof(std::string) + 1) + page.values.size()));
+    dictionary.reserve(entries);
     const DecodeError error =
         for_each_byte_array(Encoding::plain, column.type, column.type_length, page.values, page.n_values,
                             kMostBytes, [&](std::string_view value) {
@@ -145,10 +148,16 @@ Status decode_strings(const PageContext& context, const Leaf& column, std::span<
   const auto data = [&](const Page& page, std::uint64_t row, std::span<const std::uint8_t> present,
                         std::uint64_t n) -> Status {
     std::size_t next = 0;  // row of the page
+    Status refused;
+    const auto skip_missing = [&] {
+      for (; refused.ok() && next < present.size() && present[next] == 0; ++next) {
+        refused = sink.row(row + next, false, {});
+      }
+    };
     const auto hand_out = [&](std::string_view value) {
-      for (; present[next] == 0; ++next) f(row + next, false, {});
-      f(row + next++, true, value);
-      return true;
+      skip_missing();
+      if (refused.ok()) refused = sink.row(row + next++, true, value);
+      return refused.ok();
     };
     DecodeError error = DecodeError::ok;
     if (is_dictionary_coded(page.encoding)) {
@@ -157,15 +166,17 @@ Status decode_strings(const PageContext& context, const Leaf& column, std::span<
       indices.resize(n);
       if (error == DecodeError::ok) error = reader.read(indices);
       if (error == DecodeError::ok) {
-        for (const std::uint32_t index : indices) hand_out(dictionary[index]);
+        for (const std::uint32_t index : indices) {
+          if (!hand_out(dictionary[index])) break;
+        }
       }
     } else {
       error = for_each_byte_array(page.encoding, column.type, column.type_length, page.values, n, kMostBytes,
                                   hand_out);
     }
     if (error != DecodeError::ok) return fail(context, page.offset, error);
-    for (; next < present.size(); ++next) f(row + next, false, {});
-    return {};
+    skip_missing();
+    return refused;
   };
   return for_each_page(context, column, bytes, at, rows, page_scratch, levels, codec, take_dictionary, data);
 }

@@ -1,7 +1,8 @@
 // One flat column of one row group, decoded row by row, missing values included: what obs columns are read
 // with.
 //
-// Thread contract: pure functions. Memory: numbers go into the memory they are given; strings are allocated.
+// Thread contract: pure functions. Memory: numbers go into the memory they are given; strings are allocated,
+// and counted before they are.
 #pragma once
 
 #include <cstddef>
@@ -33,9 +34,18 @@ std::size_t value_bytes(const Leaf& column);
 Status decode_numbers(const PageContext& context, const Leaf& column, std::span<const std::byte> bytes,
                       ByteOffset at, std::uint64_t rows, const FlatMemory& memory, CodecContext& codec);
 
-// Calls f(row, value) for each row in order; present is false for rows without a value.
+// What the strings of a chunk go to. The first error ends the decoding and is returned.
+struct StringSink {
+  // Before that many bytes are allocated for the dictionary: a short file can spell a long one.
+  std::function<Status(ByteCount bytes)> charge;
+  // Each row in order; present is false for rows without a value.
+  std::function<Status(std::uint64_t row, bool present, std::string_view value)> row;
+};
+
+// Beside what `sink` counts it allocates kStringRowBytes a row.
+inline constexpr ByteCount kStringRowBytes = sizeof(std::uint32_t) + 1;  // an index and a level
 Status decode_strings(const PageContext& context, const Leaf& column, std::span<const std::byte> bytes,
                       ByteOffset at, std::uint64_t rows, std::span<std::byte> page, CodecContext& codec,
-                      const std::function<void(std::uint64_t row, bool present, std::string_view value)>& f);
+                      const StringSink& sink);
 
 }  // namespace penstock::parquet

@@ -206,6 +206,35 @@ class StreamedColumn final : public ObsColumn {
   RowIndex most_rows_ = 0;
 };
 
+// Bytes of scratch that grow as a column is read. In steps: asking costs more than a short string.
+class Held {
+ public:
+  explicit Held(const Opened& column) : column_(column) {}
+
+  Status charge(ByteCount bytes) {
+    constexpr ByteCount kStep = 64 << 10;
+    const auto wanted = checked_add(charged_, bytes);
+    charged_ = wanted.value_or(~ByteCount{0} >> 2);
+    if (charged_ <= held_.bytes()) return {};
+    if (held_.bytes() == 0) {
+      PENSTOCK_ASSIGN_OR_RETURN(held_,
+                                reserve_for(column_.where, *column_.budget, MemoryTag::scratch, charged_));
+      return {};
+    }
+    return resize_for(column_.where, *column_.budget, held_, MemoryTag::scratch, charged_ + kStep);
+  }
+
+ private:
+  const Opened& column_;
+  Reservation held_;
+  ByteCount charged_ = 0;
+};
+
+// What a string allocates beside itself: short ones lie within.
+ByteCount heap_bytes(std::string_view value) {
+  return value.size() > std::string().capacity() ? value.size() + 1 : 0;
+}
+
 class ParquetColumn final : public TableColumn {
  public:
   explicit ParquetColumn(std::shared_ptr<const Opened> opened) : o_(std::move(opened)) {}
@@ -235,11 +264,17 @@ class ParquetColumn final : public TableColumn {
   }
   Result<Column> read(std::uint64_t first, std::uint64_t count, std::uint64_t) const override {
     Column out;
+    // Of what is returned, until it is: the caller counts what it keeps.
+    Held returned(*o_);
+    const bool strings = encoding() == Encoding::string;
+    const auto cells = checked_mul(count, (strings ? sizeof(std::string) : 8) + (masked() ? 1 : 0));
+    PENSTOCK_RETURN_IF_ERROR(returned.charge(cells.value_or(~ByteCount{0} >> 2)));
+    if (strings) out.strings.reserve(count);
     for (std::uint64_t row = first; row < first + count;) {
       const std::size_t g = o_->group_of(row);
       const std::uint64_t last = std::min(first + count, o_->chunks[g + 1].first_row);
       PENSTOCK_RETURN_IF_ERROR(
-          read_group(g, row - o_->chunks[g].first_row, last - o_->chunks[g].first_row, out));
+          read_group(g, row - o_->chunks[g].first_row, last - o_->chunks[g].first_row, returned, out));
       row = last;
     }
     if (count == 0) set_kind(out);
@@ -264,16 +299,18 @@ class ParquetColumn final : public TableColumn {
     }
   }
 
-  // Rows [first, last) of a row group to the end of `out`.
-  Status read_group(std::size_t g, std::uint64_t first, std::uint64_t last, Column& out) const {
+  // Rows [first, last) of a row group to the end of `out`; characters are charged to `returned`.
+  Status read_group(std::size_t g, std::uint64_t first, std::uint64_t last, Held& returned,
+                    Column& out) const {
     set_kind(out);
     const Chunk& chunk = o_->chunks[g];
     const std::uint64_t rows = o_->rows(g);
     const bool strings = encoding() == Encoding::string;
-    const auto cells = checked_mul(rows, strings ? 1 : 9);
+    const auto cells = checked_mul(rows, strings ? kStringRowBytes : 9);
     const ByteCount need =
-        chunk.bytes + (strings ? 4 : 2) * chunk.uncompressed + cells.value_or(~ByteCount{0} >> 2);
-    PENSTOCK_ASSIGN_OR_RETURN(const auto held, reserve_for(o_->where, *o_->budget, MemoryTag::scratch, need));
+        chunk.bytes + (strings ? 1 : 2) * chunk.uncompressed + cells.value_or(~ByteCount{0} >> 2);
+    Held held(*o_);
+    PENSTOCK_RETURN_IF_ERROR(held.charge(need));
     std::vector<std::byte> bytes(chunk.bytes), page(chunk.uncompressed);
     PENSTOCK_RETURN_IF_ERROR(o_->file->read_at(chunk.offset, bytes));
     CodecContext codec;
@@ -281,12 +318,15 @@ class ParquetColumn final : public TableColumn {
       if (masked()) out.missing.push_back(present ? 0 : 1);
     };
     if (strings) {
-      return decode_strings(o_->context(g), o_->column, bytes, chunk.offset, rows, page, codec,
-                            [&](std::uint64_t row, bool present, std::string_view value) {
-                              if (row < first || row >= last) return;
+      const StringSink sink{[&](ByteCount more) { return held.charge(more); },
+                            [&](std::uint64_t row, bool present, std::string_view value) -> Status {
+                              if (row < first || row >= last) return {};
+                              PENSTOCK_RETURN_IF_ERROR(returned.charge(heap_bytes(value)));
                               out.strings.emplace_back(value);
                               note(present);
-                            });
+                              return {};
+                            }};
+      return decode_strings(o_->context(g), o_->column, bytes, chunk.offset, rows, page, codec, sink);
     }
     const std::size_t size = value_bytes(o_->column);
     std::vector<std::byte> dictionary(chunk.uncompressed), values(rows * size);

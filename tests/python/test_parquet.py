@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -494,6 +495,42 @@ def test_obs_columns_of_every_type(tmp_path: Path) -> None:
             assert batch.obs["category"][i] == row % 3
             assert batch.obs["i8"][i] == row - 20
             assert batch.obs["flag"][i] == (row % 3 == 0)
+
+
+READ_TOO_MUCH = """
+import resource, sys, penstock
+ds = penstock.open(sys.argv[1], index_memory="64MB")
+def labels(name):
+    return penstock.Loader(ds, batch_size=16, memory="64MB", obs=[name], to="numpy").peek().obs[name]
+labels("dose")
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    labels("drug")
+    print("it was read")
+except penstock.MemoryBudgetError as refused:
+    print(refused)
+print(labels("dose").tolist() == [0] * 16)  # nothing is kept of what was refused
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def test_a_short_file_of_long_strings_is_refused(tmp_path: Path) -> None:
+    # One string of 1 MB, dictionary-coded in every row: 1 kB of file, 400 MB of rows.
+    rows = 400
+    gene_table(tmp_path)
+    extra = {
+        name: pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), [text])
+        for name, text in {"drug": "x" * (1 << 20), "dose": "1 uM"}.items()
+    }
+    path = tmp_path / "a.parquet"
+    pq.write_table(list_table(matrix(rows), extra=extra), path, compression="zstd", write_statistics=False)
+    run = subprocess.run(
+        [sys.executable, "-c", READ_TOO_MUCH, str(path)], capture_output=True, text=True, check=True
+    )
+    message, still_read, grown = run.stdout.splitlines()
+    assert "a.parquet: drug" in message and "needs" in message, message
+    assert still_read == "True"
+    assert int(grown) < 120 << 10, "KiB, of 64 MB and what Python adds"
 
 
 def test_many_files_open_quickly_and_close(tmp_path: Path) -> None:
