@@ -11,7 +11,7 @@
 #include "every_target.h"
 #include "parquet/encodings/byte_arrays.h"
 #include "parquet/encodings/indices.h"
-#include "parquet/encodings/levels.h"
+#include "parquet/encodings/level_runs.h"
 #include "parquet/encodings/numbers.h"
 #include "require.h"
 #include "targets.h"
@@ -167,8 +167,8 @@ void levels(const Case& c) {
   }
   for (std::uint64_t i = 0; sound && i < n; ++i) {
     if (reps[i] == 0) {
-      if (expected.empty()) want.values_before = want.values;
-      expected.push_back(static_cast<std::uint32_t>(want.values));
+      if (expected.empty()) want.elements_before = want.elements();
+      expected.push_back(static_cast<std::uint32_t>(want.elements()));
       want.null_lists += defs[i] < list_def ? 1 : 0;
     } else {
       sound = defs[i] >= element_def;
@@ -176,13 +176,27 @@ void levels(const Case& c) {
     want.values += defs[i] == max_def ? 1 : 0;
     want.null_elements += defs[i] != max_def && defs[i] >= element_def ? 1 : 0;
   }
-  if (expected.empty()) want.values_before = want.values;
+  if (expected.empty()) want.elements_before = want.elements();
   require((error == DecodeError::ok) == sound, "list_starts and the plain walk differ about an error");
   if (!sound) return;
   starts.resize(got.rows);
-  require(starts == expected && got.values == want.values && got.values_before == want.values_before &&
+  require(starts == expected && got.values == want.values && got.elements_before == want.elements_before &&
               got.null_elements == want.null_elements && got.null_lists == want.null_lists,
           "list_starts differs from the plain walk");
+  std::vector<std::uint8_t> presence, expected_presence;
+  for (const std::uint8_t d : defs) {
+    if (d >= element_def) expected_presence.push_back(d == max_def ? 1 : 0);
+  }
+  presence.resize(expected_presence.size());
+  parquet::ElementPresence reader(def, max_def, element_def);
+  for (std::size_t at = 0; at < presence.size();) {
+    const std::size_t part = std::min<std::size_t>(c.size % 50 + 1, presence.size() - at);
+    std::uint64_t with_value = 0;
+    require(reader.take(std::span(presence).subspan(at, part), &with_value) == DecodeError::ok,
+            "presence of sound levels fails");
+    at += part;
+  }
+  require(presence == expected_presence, "presence differs from the plain walk");
 }
 
 template <class T>

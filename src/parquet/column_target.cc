@@ -183,6 +183,11 @@ DecodeError IdTarget::read(PageValues& values, std::uint64_t n, std::byte* out) 
   return DecodeError::ok;
 }
 
+void IdTarget::put_missing(std::byte* out) {
+  unknown_ = true;
+  std::memset(out, 0xff, item());
+}
+
 ByteCount ValueTarget::scratch(NumericType stored, std::uint64_t entries) {
   return round_up(entries * numeric_size(stored), kAlign) + round_up(entries * 2, kAlign) + kAlign;
 }
@@ -263,6 +268,18 @@ DecodeError ValueTarget::read(PageValues& values, std::uint64_t n, std::byte* ou
                          reinterpret_cast<std::uint16_t*>(out), n);
   }
   return gather_stored(values, numeric_size(stored_), as_stored_, out, n);
+}
+
+ColumnTarget::Missing ValueTarget::missing() const {
+  if (stored_ != NumericType::f32 && stored_ != NumericType::f64) return Missing::is_refused;
+  return narrow() ? Missing::needs_stored_type : Missing::is_written;
+}
+
+void ValueTarget::put_missing(std::byte* out) {
+  visit(stored_, [&]<class T>() {
+    const T nan = std::numeric_limits<T>::quiet_NaN();  // only floats come here
+    std::memcpy(out, &nan, sizeof(nan));
+  });
 }
 
 bool ValueTarget::is_mark(const std::byte* values, std::uint64_t i) const {

@@ -31,6 +31,11 @@ class ColumnTarget {
   virtual std::size_t item() const = 0;
   // Whether read() can go on with this page in the type that it has begun with.
   virtual bool takes(const PageValues& values) const = 0;
+  // What becomes of an element that is missing: put_missing() writes it; the target has to keep the stored
+  // type for that; it cannot be said.
+  enum class Missing : std::uint8_t { is_written, needs_stored_type, is_refused };
+  virtual Missing missing() const = 0;
+  virtual void put_missing(std::byte* out) = 0;
   // The next n values.
   virtual DecodeError read(PageValues& values, std::uint64_t n, std::byte* out) = 0;
 
@@ -61,6 +66,9 @@ class IdTarget final : public ColumnTarget {
   void no_dictionary() override;
   std::size_t item() const override { return id_size(map_.n_cols()); }
   bool takes(const PageValues&) const override { return true; }
+  // A missing gene is one that the table does not know.
+  Missing missing() const override { return Missing::is_written; }
+  void put_missing(std::byte* out) override;
   DecodeError read(PageValues& values, std::uint64_t n, std::byte* out) override;
   // True when ids that are no columns may have been written: all bits set. Until the next dictionary.
   bool unknown() const { return unknown_; }
@@ -94,6 +102,9 @@ class ValueTarget final : public ColumnTarget {
   NumericType type() const { return type_; }
   bool narrow() const { return type_ != stored_; }
   bool takes(const PageValues& values) const override { return values.coded() || !narrow(); }
+  // A missing value is NaN; integers have none.
+  Missing missing() const override;
+  void put_missing(std::byte* out) override;
   DecodeError read(PageValues& values, std::uint64_t n, std::byte* out) override;
   // Whether element i of what read() wrote is a mark (as stored: negative).
   bool is_mark(const std::byte* values, std::uint64_t i) const;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 namespace penstock::parquet {
@@ -37,6 +38,7 @@ Status ElementWindow::follow(const PageSpan& span, const File* file, const Fetch
 Status ElementWindow::use_span(const PageSpan& span, const File* file, const Fetched& fetched,
                                bool same_dictionary) {
   values_ = PageValues();
+  missing_left_ = 0;
   exhausted_ = false;
   if (!same_dictionary) target_->no_dictionary();
   const auto bytes_of = [&](ByteOffset begin, ByteOffset end, std::span<const std::byte>* out) -> Status {
@@ -86,10 +88,13 @@ Status ElementWindow::use_page(const Page& page) {
         list_starts(page.rep_levels, page.def_levels, column_.max_def, column_.element_def, column_.list_def,
                     page.n_values, memory_.row_starts.subspan(n_starts_), &list);
     if (error != DecodeError::ok) return fail(error);
-    if (list.null_elements > 0) {
+    if (list.null_elements > 0 && target_->missing() == ColumnTarget::Missing::is_refused) {
       return pages_.context().label.unsupported(
-          page.offset, fmt::format("{} missing values inside lists: a matrix has none", list.null_elements));
+          page.offset, fmt::format("{} missing values inside lists: integers cannot say so, floats have NaN",
+                                   list.null_elements));
     }
+    missing_left_ = list.null_elements;
+    presence_ = ElementPresence(page.def_levels, column_.max_def, column_.element_def);
     for (std::uint64_t i = 0; i < list.rows; ++i) {
       memory_.row_starts[n_starts_ + i] += static_cast<std::uint32_t>(opened_end_);
     }
@@ -107,14 +112,41 @@ Status ElementWindow::use_page(const Page& page) {
     }
     next_row_ += stored;
   }
-  opened_end_ += stored;
+  opened_end_ += stored + missing_left_;
   const DecodeError error = PageValues::open(page, physical_, target_->dictionary_size(), stored, &values_);
   return error == DecodeError::ok ? Status() : fail(error);
 }
 
 Status ElementWindow::skip(std::uint64_t n) {
-  const DecodeError error = values_.skip(n);
+  DecodeError error = DecodeError::ok;
+  std::array<std::uint8_t, kSlice> present;
+  while (missing_left_ > 0 && n > 0 && error == DecodeError::ok) {
+    const std::uint64_t part = std::min(n, kSlice);
+    std::uint64_t with_value = 0;
+    error = presence_.take(std::span(present).first(part), &with_value);
+    if (error == DecodeError::ok) error = values_.skip(with_value);
+    missing_left_ -= part - with_value;
+    n -= part;
+  }
+  if (error == DecodeError::ok && n > 0) error = values_.skip(n);
   return error == DecodeError::ok ? Status() : fail(error);
+}
+
+// The next n <= kSlice elements, some of which may have no value.
+Status ElementWindow::read_with_missing(std::uint64_t n, std::byte* out) {
+  const std::size_t item = target_->item();
+  std::array<std::uint8_t, kSlice> buffer;
+  const auto present = std::span(buffer).first(n);
+  std::uint64_t with_value = 0;
+  DecodeError error = presence_.take(present, &with_value);
+  if (error == DecodeError::ok) error = target_->read(values_, with_value, out);
+  if (error != DecodeError::ok) return fail(error);
+  spread(out, item, present, with_value);
+  for (std::uint64_t i = 0; i < n; ++i) {
+    if (present[i] == 0) target_->put_missing(out + i * item);
+  }
+  missing_left_ -= n - with_value;
+  return {};
 }
 
 void ElementWindow::drop_rows(std::uint64_t rows) {
@@ -168,17 +200,18 @@ Status ElementWindow::seek(std::uint64_t row) {
 
 Status ElementWindow::more(std::uint64_t keep, bool* widen) {
   *widen = false;
-  if (values_.left() == 0) {
+  if (left() == 0) {
     bool more = false;
     return open_page(&more);
   }
-  if (!target_->takes(values_)) {
+  if (!target_->takes(values_) ||
+      (missing_left_ > 0 && target_->missing() == ColumnTarget::Missing::needs_stored_type)) {
     *widen = true;
     return {};
   }
   const std::size_t item = target_->item();
   const std::uint64_t capacity = memory_.elements.size() / 8;
-  const std::uint64_t slice = std::min(kSlice, values_.left());
+  const std::uint64_t slice = std::min(kSlice, left());
   if (end_ - base_ + slice > capacity) {
     std::memmove(memory_.elements.data(), at(keep), (end_ - keep) * item);
     base_ = keep;
@@ -188,8 +221,12 @@ Status ElementWindow::more(std::uint64_t keep, bool* widen) {
           fmt::format("a row of more than {} entries, longer than the matrix is wide", capacity - kSlice));
     }
   }
-  const DecodeError error = target_->read(values_, slice, memory_.elements.data() + (end_ - base_) * item);
-  if (error != DecodeError::ok) return fail(error);
+  std::byte* const out = memory_.elements.data() + (end_ - base_) * item;
+  if (missing_left_ > 0) {
+    PENSTOCK_RETURN_IF_ERROR(read_with_missing(slice, out));
+  } else if (const DecodeError error = target_->read(values_, slice, out); error != DecodeError::ok) {
+    return fail(error);
+  }
   end_ += slice;
   return {};
 }

@@ -11,7 +11,7 @@
 
 #include "base/types.h"
 #include "parquet/column_target.h"
-#include "parquet/encodings/levels.h"
+#include "parquet/encodings/level_runs.h"
 #include "parquet/page_stream.h"
 #include "parquet/page_table.h"
 #include "penstock/status.h"
@@ -73,6 +73,8 @@ class ElementWindow {
   Status use_page(const Page& page);
   Status fail(DecodeError error) const;
   Status skip(std::uint64_t n);
+  std::uint64_t left() const { return values_.left() + missing_left_; }
+  Status read_with_missing(std::uint64_t n, std::byte* out);
 
   const Leaf& column_;
   const PhysicalType physical_;
@@ -80,6 +82,9 @@ class ElementWindow {
   const Memory memory_;
   PageStream pages_;
   PageValues values_;  // of the open page
+  // Its elements that have no value; where they are is told only while there are some.
+  std::uint64_t missing_left_ = 0;
+  ElementPresence presence_;
   ByteOffset page_offset_ = 0;
   std::uint64_t next_row_ = 0;  // list: the first row that begins in the next page; flat: its first element
   bool exhausted_ = false;

@@ -62,16 +62,6 @@ Status for_each_page(const PageContext& context, const Leaf& column, std::span<c
   return {};
 }
 
-// Values that lie one after the other, to the rows that have one, from the last on.
-void spread(std::byte* values, std::size_t size, std::span<const std::uint8_t> present, std::uint64_t n) {
-  if (n == present.size()) return;
-  for (std::size_t row = present.size(); row-- > 0;) {
-    if (present[row] == 0) continue;
-    --n;
-    if (n != row) std::memmove(values + row * size, values + n * size, size);
-  }
-}
-
 }  // namespace
 
 std::size_t value_bytes(const Leaf& column) {

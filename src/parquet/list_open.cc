@@ -88,7 +88,7 @@ class ListSource::Opener {
         const ByteOffset end,
         walker_.walk(metadata_, g, side.number, &side.limits, [&](const WalkedPage& page) -> Status {
           if (page.header.type == PageType::dictionary) return {};
-          const bool fresh = page.list.rows > 0 && page.list.values_before == 0;
+          const bool fresh = page.list.rows > 0 && page.list.elements_before == 0;
           side.pages.add_page({page.offset, static_cast<std::uint32_t>(rows), fresh});
           if (lengths == nullptr) {
             rows += page.list.rows;
@@ -101,7 +101,7 @@ class ListSource::Opener {
             from = start;
             ++rows;
           }
-          open += page.list.values - from;
+          open += page.list.elements() - from;
           return {};
         }));
     side.pages.end_group(end);

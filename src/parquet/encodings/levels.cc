@@ -5,71 +5,10 @@
 #include <cstring>
 
 #include "parquet/encodings/hybrid.h"
+#include "parquet/encodings/level_runs.h"
 
 namespace penstock::parquet {
 namespace {
-
-// Levels one after the other, by runs of one value: what list columns are walked by when not every entry
-// exists.
-class LevelRuns {
- public:
-  LevelRuns(std::span<const std::byte> bytes, std::uint8_t max)
-      : reader_(bytes, level_width(max)), max_(max) {}
-
-  // The next level, and how many more of the same follow it at least (count >= 1).
-  DecodeError peek(std::uint8_t* level, std::uint64_t* count) {
-    if (left_ == 0) {
-      const DecodeError error = fill();
-      if (error != DecodeError::ok) return error;
-    }
-    *level = static_cast<std::uint8_t>(same_ ? value_ : buffer_[at_]);
-    *count = same_ ? left_ : 1;
-    return *level <= max_ ? DecodeError::ok : DecodeError::out_of_range;
-  }
-  void pass(std::uint64_t n) {
-    left_ -= n;
-    at_ += n;
-  }
-
- private:
-  static constexpr std::uint64_t kPiece = 512;
-
-  DecodeError fill() {
-    HybridReader::Piece piece;
-    if (max_ == 0) {
-      same_ = true;
-      value_ = 0;
-      left_ = ~std::uint64_t{0};
-      return DecodeError::ok;
-    }
-    const DecodeError error = reader_.take(kPiece, &piece);
-    if (error != DecodeError::ok) return error;
-    at_ = 0;
-    left_ = piece.count;
-    same_ = !piece.packed;
-    value_ = piece.value;
-    // Narrow levels: a few bytes.
-    if (piece.packed) {
-      const auto width = static_cast<std::uint64_t>(reader_.width());
-      for (std::uint64_t i = 0; i < piece.count; ++i) {
-        const std::uint64_t bit = (piece.skip + i) * width;
-        std::uint32_t value = 0;
-        for (std::uint64_t b = 0; b < width; ++b) {
-          value |= (static_cast<std::uint32_t>(piece.bytes[(bit + b) / 8]) >> ((bit + b) % 8) & 1U) << b;
-        }
-        buffer_[i] = static_cast<std::uint8_t>(value);
-      }
-    }
-    return DecodeError::ok;
-  }
-
-  HybridReader reader_;
-  std::uint8_t max_;
-  bool same_ = true;
-  std::uint32_t value_ = 0;
-  std::uint64_t left_ = 0, at_ = 0;
-  std::uint8_t buffer_[kPiece];
-};
 
 // Every entry exists, so an entry's level and its value have one number: rows begin where the repetition
 // level is 0.
@@ -79,7 +18,7 @@ DecodeError starts_of_full(std::span<const std::byte> rep, std::uint64_t n, std:
   std::uint64_t at = 0;
   const auto begins = [&](std::uint64_t position) {
     if (out->rows == starts.size()) return false;
-    if (out->rows == 0) out->values_before = position;
+    if (out->rows == 0) out->elements_before = position;
     starts[out->rows++] = static_cast<std::uint32_t>(position);
     return true;
   };
@@ -105,7 +44,7 @@ DecodeError starts_of_full(std::span<const std::byte> rep, std::uint64_t n, std:
     }
     at += piece.count;
   }
-  if (out->rows == 0) out->values_before = n;
+  if (out->rows == 0) out->elements_before = n;
   out->values = n;
   return DecodeError::ok;
 }
@@ -166,9 +105,9 @@ DecodeError list_starts(std::span<const std::byte> rep, std::span<const std::byt
     // Of a run of row beginnings each is a row; of a run inside a row only the entries count.
     if (r == 0) {
       if (starts.size() - out->rows < n) return DecodeError::out_of_range;
-      if (out->rows == 0) out->values_before = out->values;
+      if (out->rows == 0) out->elements_before = out->elements();
       for (std::uint64_t k = 0; k < n; ++k) {
-        starts[out->rows++] = static_cast<std::uint32_t>(out->values + (d == max_def ? k : 0));
+        starts[out->rows++] = static_cast<std::uint32_t>(out->elements() + (d >= element_def ? k : 0));
       }
       if (d < list_def) out->null_lists += n;
     } else if (d < element_def) {
@@ -183,8 +122,17 @@ DecodeError list_starts(std::span<const std::byte> rep, std::span<const std::byt
     defs.pass(n);
     i += n;
   }
-  if (out->rows == 0) out->values_before = out->values;
+  if (out->rows == 0) out->elements_before = out->elements();
   return DecodeError::ok;
+}
+
+void spread(std::byte* values, std::size_t size, std::span<const std::uint8_t> present, std::uint64_t n) {
+  if (n == present.size()) return;
+  for (std::size_t i = present.size(); i-- > 0;) {
+    if (present[i] == 0) continue;
+    --n;
+    if (n != i) std::memmove(values + i * size, values + n * size, size);
+  }
 }
 
 }  // namespace penstock::parquet

@@ -1,9 +1,8 @@
-#include "parquet/encodings/levels.h"
-
 #include <gtest/gtest.h>
 
 #include <random>
 
+#include "parquet/encodings/level_runs.h"
 #include "parquet/testing/encoders.h"
 
 namespace penstock::parquet {
@@ -72,23 +71,41 @@ TEST(Levels, ListStartsEqualThePlainWalk) {
     ListPage want;
     for (std::size_t i = 0; i < levels.rep.size(); ++i) {
       if (levels.rep[i] == 0) {
-        if (expected.empty()) want.values_before = want.values;
-        expected.push_back(static_cast<std::uint32_t>(want.values));
+        if (expected.empty()) want.elements_before = want.elements();
+        expected.push_back(static_cast<std::uint32_t>(want.elements()));
         want.null_lists += levels.def[i] == 0 ? 1 : 0;
       }
       want.values += levels.def[i] == 3 ? 1 : 0;
       want.null_elements += levels.def[i] == 2 ? 1 : 0;
     }
-    if (expected.empty()) want.values_before = want.values;
+    if (expected.empty()) want.elements_before = want.elements();
     std::vector<std::uint32_t> starts(expected.size(), 0xa5a5a5a5);
     ListPage got;
     ASSERT_EQ(list_starts(rep, def, 3, 2, 1, levels.rep.size(), starts, &got), DecodeError::ok) << seed;
     EXPECT_EQ(starts, expected) << seed;
     EXPECT_EQ(got.rows, expected.size());
     EXPECT_EQ(got.values, want.values);
-    EXPECT_EQ(got.values_before, want.values_before) << seed;
+    EXPECT_EQ(got.elements_before, want.elements_before) << seed;
     EXPECT_EQ(got.null_elements, want.null_elements);
     EXPECT_EQ(got.null_lists, want.null_lists);
+    // Which elements have a value, in pieces of any size.
+    Bytes elements;
+    for (const std::uint8_t level : levels.def) {
+      if (level >= 2) elements.push_back(static_cast<std::byte>(level == 3 ? 1 : 0));
+    }
+    ElementPresence presence(def, 3, 2);
+    for (std::size_t at = 0; at < elements.size();) {
+      std::vector<std::uint8_t> piece(std::min<std::size_t>(1 + random() % 40, elements.size() - at), 0xa5);
+      std::uint64_t n = 0;
+      ASSERT_EQ(presence.take(piece, &n), DecodeError::ok);
+      std::uint64_t ones = 0;
+      for (std::size_t i = 0; i < piece.size(); ++i) {
+        ASSERT_EQ(piece[i], static_cast<std::uint8_t>(elements[at + i])) << seed;
+        ones += piece[i];
+      }
+      EXPECT_EQ(n, ones);
+      at += piece.size();
+    }
     if (!expected.empty()) {
       starts.pop_back();
       EXPECT_EQ(list_starts(rep, def, 3, 2, 1, levels.rep.size(), starts, &got), DecodeError::out_of_range);

@@ -1,6 +1,7 @@
-// Prints the flat columns of a Parquet file as JSON, for tests that compare them with pyarrow:
+// Prints the flat and the list columns of a Parquet file as JSON, for tests that compare them with pyarrow:
 //   parquet_dump FILE
-// {"rows": n, "columns": {"name": {"dtype": ..., "values": [...]} or {"error": code, "message": ...}}}, or
+// {"rows": n, "columns": {"name": {"dtype": ..., "values": [...]} or {"error": code, "message": ...}},
+// "lists": {"path": likewise}}, or
 // {"error": code, "message": ...} when the file cannot be opened.
 #include <fmt/format.h>
 
@@ -11,6 +12,7 @@
 #include "io/file.h"
 #include "parquet/metadata.h"
 #include "parquet/table.h"
+#include "parquet/testing/dump_list.h"
 
 namespace {
 
@@ -64,6 +66,12 @@ Json dump(const char* path) {
     const auto values = (*column)->read(0, (*column)->size(), 0);
     out["columns"][name] = values.ok() ? Json{{"dtype", (*column)->dtype()}, {"values", values_of(*values)}}
                                        : error_of(values.status());
+  }
+  for (std::size_t c = 0; c < (*metadata)->columns.size(); ++c) {
+    const penstock::parquet::Leaf& leaf = (*metadata)->columns[c];
+    if (leaf.shape != penstock::parquet::Leaf::Shape::list) continue;
+    const auto rows = penstock::parquet::dump_list(**file, **metadata, c);
+    out["lists"][leaf.path] = rows.ok() ? Json{{"values", *rows}} : error_of(rows.status());
   }
   return out;
 }
