@@ -60,6 +60,7 @@ struct LoaderStats {
   std::uint64_t labels_missing = 0;   // label values delivered as -1 or NaN
   double read_seconds = 0, decode_seconds = 0, assemble_seconds = 0;  // decode includes scatter
   double worker_read_seconds = 0;        // the part of read_seconds that decode threads spent
+  double decompress_seconds = 0;         // the part of decode_seconds that codecs and their filters took
   double scatter_seconds = 0;            // the part of decode_seconds that put rows into the window
   double worker_idle_seconds = 0;        // decode threads with nothing to do ...
   double idle_for_reads_seconds = 0;     // ... of it, because the next bytes were not there yet
@@ -76,6 +77,9 @@ struct LoaderStats {
   // The same numbers in Prometheus' text format (0.0.4): counters end in _total, times are in seconds, sizes
   // in bytes. `labels` are put on every sample; a name that Prometheus does not allow is left out.
   std::string to_prometheus(const std::map<std::string, std::string>& labels = {}) const;
+  // "of the decode threads' work, 41 % was decompressing, 22 % unpacking, ...": shares of reading, the parts
+  // of decoding, assembling.
+  std::string where_time_went() const;
   // "the model waited 3 % of the time for data" / "data waited for the model ..."
   std::string who_waited() const;
 };

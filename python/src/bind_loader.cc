@@ -157,6 +157,7 @@ nb::dict stats(const LoaderHandle& self) {
   out["read_seconds"] = s.read_seconds;
   out["worker_read_seconds"] = s.worker_read_seconds;
   out["decode_seconds"] = s.decode_seconds;
+  out["decompress_seconds"] = s.decompress_seconds;
   out["scatter_seconds"] = s.scatter_seconds;
   out["assemble_seconds"] = s.assemble_seconds;
   out["worker_idle_seconds"] = s.worker_idle_seconds;
@@ -173,6 +174,7 @@ nb::dict stats(const LoaderHandle& self) {
   out["slot_bytes_used"] = s.slot_bytes_used;
   out["memory"] = usage_to_dict(s.memory);
   out["who_waited"] = s.who_waited();
+  out["where_time_went"] = s.where_time_went();
   return out;
 }
 

@@ -133,7 +133,7 @@ void print_result(const StreamFlags& flags, const Loader& loader, double seconds
              format_bytes(static_cast<std::uint64_t>(rate(stats.bytes_read, seconds))), first_batch);
   fmt::print("memory: {} of {} at most, process {}\n", format_bytes(stats.memory.peak),
              format_bytes(stats.memory.limit), format_bytes(peak_rss()));
-  fmt::print("{}\n", stats.who_waited());
+  fmt::print("{}\n{}\n", stats.who_waited(), stats.where_time_went());
   if (!flags.report.empty()) fmt::print("report: {}\n", flags.report);
 }
 

@@ -40,6 +40,9 @@ class CodecContext {
   // Bytes a context holds besides its step buffers (an upper bound, to be reserved under `scratch`).
   static ByteCount fixed_bytes();
 
+  // Seconds that decoding with this context took, codecs and filters alike, since the last call.
+  double take_seconds();
+
   struct State;
   State& state() { return *state_; }
 

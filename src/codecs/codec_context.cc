@@ -1,3 +1,5 @@
+#include <utility>
+
 #include "codecs/codec_state.h"
 
 namespace penstock {
@@ -40,6 +42,8 @@ CodecContext::CodecContext() : state_(std::make_unique<State>()) {}
 CodecContext::~CodecContext() = default;
 CodecContext::CodecContext(CodecContext&&) noexcept = default;
 CodecContext& CodecContext::operator=(CodecContext&&) noexcept = default;
+
+double CodecContext::take_seconds() { return std::exchange(state_->seconds, 0); }
 
 ByteCount CodecContext::fixed_bytes() {
   // libdeflate's tables are ~12 KiB; zlib documents 7 KiB of state and a window of 32 KiB.

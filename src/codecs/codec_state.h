@@ -7,6 +7,8 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include <chrono>
+
 #include "codecs/codec.h"
 
 namespace penstock {
@@ -27,6 +29,7 @@ struct CodecContext::State {
   BrotliDecoderState* new_brotli();
 
   libdeflate_decompressor* decompressor = nullptr;  // null when there was no memory for it
+  double seconds = 0;                               // see CodecContext::take_seconds()
 
  private:
   struct Stream {
@@ -39,6 +42,20 @@ struct CodecContext::State {
   Stream zlib_, gzip_;
   ZSTD_DCtx* zstd_ = nullptr;
   LZ4F_dctx* lz4_frame_ = nullptr;
+};
+
+// Adds the time of a scope to a context's.
+class CodecTimer {
+ public:
+  explicit CodecTimer(CodecContext& context) : state_(context.state()) {}
+  ~CodecTimer() { state_.seconds += std::chrono::duration<double>(Clock::now() - from_).count(); }
+  CodecTimer(const CodecTimer&) = delete;
+  CodecTimer& operator=(const CodecTimer&) = delete;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  CodecContext::State& state_;
+  const Clock::time_point from_ = Clock::now();
 };
 
 }  // namespace penstock

@@ -309,6 +309,7 @@ ByteCount max_decompressed(Compression compression, ByteCount stored) {
 
 DecodeResult decompress(Compression compression, Bytes stored, std::span<std::byte> out,
                         CodecContext& context) {
+  const CodecTimer timer(context);
   switch (compression) {
     case Compression::none:
       return decode_none(stored, out);
@@ -333,6 +334,7 @@ DecodeResult decompress(Compression compression, Bytes stored, std::span<std::by
 std::size_t decompress_head(Compression compression, Bytes stored, std::span<std::byte> out,
                             CodecContext& context) {
   if (out.empty() || stored.empty()) return 0;
+  const CodecTimer timer(context);
   switch (compression) {
     case Compression::none: {
       const std::size_t n = std::min(stored.size(), out.size());

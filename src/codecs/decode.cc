@@ -4,7 +4,7 @@
 #include <cstring>
 #include <utility>
 
-#include "codecs/codec.h"
+#include "codecs/codec_state.h"
 #include "codecs/compression.h"
 #include "codecs/deflate.h"
 #include "codecs/filter_names.h"
@@ -113,6 +113,7 @@ DecodeResult FilterPipeline::decode(std::span<const std::byte> stored, std::uint
   if (step.size() / (plan.buffers > 0 ? plan.buffers : 1) < plan.bytes) {
     return {Kind::no_space, 0, step_bytes(out.size()), step.size()};
   }
+  const CodecTimer timer(context);
   // Bytes that lay before each filter when the chunk was written: known exactly up to the first compressor.
   ByteCount before[32] = {};
   bool exact[32] = {};
@@ -143,6 +144,7 @@ DecodeResult FilterPipeline::decode(std::span<const std::byte> stored, std::uint
 
 DecodeResult FilterPipeline::decode_head(std::span<const std::byte> stored, std::uint32_t mask,
                                          std::span<std::byte> out, CodecContext& context) const {
+  const CodecTimer timer(context);
   const auto deflate = static_cast<std::uint16_t>(FilterId::deflate);
   for (std::size_t i = 0; i < filters_.size(); ++i) {
     if (skipped(mask, i)) continue;

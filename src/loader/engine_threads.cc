@@ -272,6 +272,7 @@ void Engine::read_block(BlockTask& task, std::span<std::byte> into, Lock& lock) 
 void Engine::decode(BlockTask& task, const std::byte* bytes, WorkerState& worker, std::uint32_t pledged,
                     Lock& lock) {
   const auto from = Clock::now();
+  (void)worker.codec.take_seconds();  // of rows that were read again for a batch
   std::uint64_t heads_too_short = 0, entries_unknown = 0;
   AssembleCounts again;
   const std::uint32_t file = task.block.file;
@@ -321,6 +322,7 @@ void Engine::decode(BlockTask& task, const std::byte* bytes, WorkerState& worker
   counters_.entries_unknown += entries_unknown;
   counters_.bytes_reread += again.bytes_reread;
   counters_.rereads += again.rereads;
+  counters_.decompress_seconds += worker.codec.take_seconds();
   counters_.scatter_seconds += scatter.seconds();
   record(Clock::now());
   FileCounts& counts = file_counts_[file];

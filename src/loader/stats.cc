@@ -27,6 +27,19 @@ std::string LoaderStats::who_waited() const {
   return text;
 }
 
+std::string LoaderStats::where_time_went() const {
+  const double all = worker_read_seconds + decode_seconds + assemble_seconds;
+  if (all <= 0) return "nothing has been decoded yet";
+  const double unpack = std::max(0.0, decode_seconds - decompress_seconds - scatter_seconds);
+  const auto percent = [all](double seconds) { return 100 * seconds / all; };
+  return fmt::format(
+      "of the decode threads' work, {:.0f} % was reading, {:.0f} % decompressing, {:.0f} % unpacking, {:.0f} "
+      "% "
+      "scattering into the window, {:.0f} % assembling",
+      percent(worker_read_seconds), percent(decompress_seconds), percent(unpack), percent(scatter_seconds),
+      percent(assemble_seconds));
+}
+
 std::string LoaderStats::to_json() const {
   nlohmann::ordered_json j;
   j["epoch"] = epoch;
@@ -54,6 +67,7 @@ std::string LoaderStats::to_json() const {
   j["read_seconds"] = read_seconds;
   j["worker_read_seconds"] = worker_read_seconds;
   j["decode_seconds"] = decode_seconds;
+  j["decompress_seconds"] = decompress_seconds;
   j["scatter_seconds"] = scatter_seconds;
   j["assemble_seconds"] = assemble_seconds;
   j["worker_idle_seconds"] = worker_idle_seconds;
@@ -77,6 +91,7 @@ std::string LoaderStats::to_json() const {
     j["memory"]["peak_by_tag"][tag] = memory.peak_by_tag[i];
   }
   j["who_waited"] = who_waited();
+  j["where_time_went"] = where_time_went();
   return j.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
@@ -160,9 +175,11 @@ std::string LoaderStats::to_prometheus(const std::map<std::string, std::string>&
   t.one("rows_sorted_total", kCounter, "Cells that were not sorted by gene in the file.", rows_sorted);
   t.one("labels_missing_total", kCounter, "Labels delivered as -1 or NaN.", labels_missing);
   t.family("stage_seconds_total", kCounter,
-           "Seconds of work summed over threads; decode includes scatter, read includes reader threads.");
+           "Seconds of work summed over threads; decode includes decompress and scatter, read includes "
+           "reader threads.");
   t.sample(read_seconds, "stage=\"read\"");
   t.sample(decode_seconds, "stage=\"decode\"");
+  t.sample(decompress_seconds, "stage=\"decompress\"");
   t.sample(scatter_seconds, "stage=\"scatter\"");
   t.sample(assemble_seconds, "stage=\"assemble\"");
   t.family("worker_idle_seconds_total", kCounter,

@@ -127,7 +127,10 @@ def test_numbers_over_time(large, tmp_path):
         assert past["window_bytes_used"][i] <= past["memory"]["window"][i]
         assert past["slot_bytes_used"][i] <= past["memory"]["slots"][i]
     assert max(past["window_bytes_used"]) > 0 and max(past["slot_bytes_used"]) > 0
-    assert 0 < stats["scatter_seconds"] < stats["decode_seconds"]
+    assert stats["scatter_seconds"] > 0 and stats["decompress_seconds"] > 0
+    assert stats["scatter_seconds"] + stats["decompress_seconds"] < stats["decode_seconds"]
+    shares = [int(n) for n in re.findall(r"(\d+) %", stats["where_time_went"])]
+    assert len(shares) == 5 and 97 <= sum(shares) <= 103
     assert stats["worker_read_seconds"] <= stats["read_seconds"] + 1e-9
     idle = sum(stats[f"idle_for_{why}_seconds"] for why in ("reads", "pages", "consumer"))
     assert idle <= stats["worker_idle_seconds"] + 1e-9

@@ -175,7 +175,8 @@ card("verdict", data.verdict.title, data.verdict.advice.map((text) => el("p", {}
   const other = Math.max(0, stats.worker_idle_seconds - stats.idle_for_reads_seconds - stats.idle_for_pages_seconds - stats.idle_for_consumer_seconds);
   const threads = [
     ["read", stats.worker_read_seconds, "var(--sky)", "bytes from the page cache or storage, by the decode threads themselves"],
-    ["decode", Math.max(0, stats.decode_seconds - stats.scatter_seconds), "var(--blue)", "inflate, unshuffle, labels"],
+    ["decompress", stats.decompress_seconds, "var(--blue)", "codecs and their filters"],
+    ["unpack", Math.max(0, stats.decode_seconds - stats.decompress_seconds - stats.scatter_seconds), "var(--brown)", "decompressed bytes to rows, labels"],
     ["scatter", stats.scatter_seconds, "var(--green)", "rows, compact, to their places in the window"],
     ["assemble", stats.assemble_seconds, "var(--orange)", "batches out of the window"],
     ["idle: waiting for reads", stats.idle_for_reads_seconds, "var(--red)", "the next bytes were not there yet"],
@@ -375,7 +376,7 @@ const named = (id, title, pairs) => card(id, title, table(null, pairs.map(([name
 named("options", "Options", data.options);
 named("environment", "Environment", data.environment);
 {
-  const skip = new Set(["memory", "who_waited"]);
+  const skip = new Set(["memory", "who_waited", "where_time_went"]);
   card("raw", "All counters", el("details", {}, el("summary", {}, "stats()"), table(null, Object.entries(stats).filter(([k]) => !skip.has(k)).map(([k, v]) => [el("code", {}, k), `${v}`]))),
     el("p", { class: "note" }, "For machines: everything on this page is in its source as JSON, in the element with the id ", el("code", {}, "penstock-data"), `. Made ${data.made}.`));
 }
