@@ -9,6 +9,7 @@
 
 #include "parquet/coo_source.h"
 #include "parquet/list_source.h"
+#include "parquet/pandas_index.h"
 #include "parquet/table.h"
 #include "parquet/verify.h"
 #include "parquet/wide_source.h"
@@ -71,11 +72,25 @@ const Leaf* list_column(const FileMetadata& metadata, const std::string& name) {
   return column != nullptr && column->shape == Leaf::Shape::list ? column : nullptr;
 }
 
+// Beside the three there may be the index that pandas keeps of a table that was sorted.
 bool has_triplets(const FileMetadata& metadata) {
-  if (metadata.columns.size() != 3) return false;
-  return std::all_of(metadata.columns.begin(), metadata.columns.end(), [](const Leaf& c) {
-    return is_number(c) && (c.name == "row" || c.name == "col" || c.name == "data");
-  });
+  const PandasIndex index = pandas_index(metadata);
+  std::size_t found = 0;
+  for (const Leaf& c : metadata.columns) {
+    const bool named = c.name == "row" || c.name == "col" || c.name == "data";
+    if (named ? !is_number(c) : !index.holds(c.name)) return false;
+    found += named ? 1 : 0;
+  }
+  return found == 3;
+}
+
+// The columns of a wide matrix: all numbers but the names of the rows.
+std::vector<std::size_t> wide_columns(const FileMetadata& metadata, const PandasIndex& index) {
+  std::vector<std::size_t> out;
+  for (std::size_t i = 0; i < metadata.columns.size(); ++i) {
+    if (is_number(metadata.columns[i]) && !index.holds(metadata.columns[i].name)) out.push_back(i);
+  }
+  return out;
 }
 
 std::string column_list(const FileMetadata& metadata) {
@@ -94,9 +109,11 @@ Result<Layout> layout_of(const FileMetadata& metadata, const OpenOptions& option
   const bool lists = list_column(metadata, options.genes) != nullptr &&
                      list_column(metadata, options.expressions) != nullptr;
   const bool triplets = has_triplets(metadata);
-  const bool numbers = std::any_of(metadata.columns.begin(), metadata.columns.end(), is_number);
+  const PandasIndex index = pandas_index(metadata);
+  const bool numbers = !wide_columns(metadata, index).empty();
   const bool all_numbers =
-      numbers && std::all_of(metadata.columns.begin(), metadata.columns.end(), is_number);
+      numbers && std::all_of(metadata.columns.begin(), metadata.columns.end(),
+                             [&](const Leaf& c) { return is_number(c) || index.holds(c.name); });
   const std::string& asked = options.matrix;
   if (asked == "lists" && lists) return Layout::lists;
   if (asked == "triplets" && triplets) return Layout::triplets;
@@ -232,11 +249,8 @@ class Opener {
   Status wide(const std::shared_ptr<const File>& file, const FileMetadata& metadata) {
     WideColumns columns;
     columns.file = file;
-    for (std::size_t i = 0; i < metadata.columns.size(); ++i) {
-      if (!is_number(metadata.columns[i])) continue;
-      columns.columns.push_back(i);
-      wide_names_.insert(metadata.columns[i].name);
-    }
+    columns.columns = wide_columns(metadata, pandas_index(metadata));
+    for (const std::size_t i : columns.columns) wide_names_.insert(metadata.columns[i].name);
     const std::uint64_t n = columns.columns.size();
     penstock::Column index;
     index.kind = penstock::Column::Kind::string;

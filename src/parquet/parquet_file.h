@@ -5,6 +5,7 @@
 //   lists     two list columns, genes and values (OpenOptions::genes, ::expressions): Tahoe-100M, Hugging
 //   Face triplets  exactly the flat columns row, col, data, sorted by row: a sparse matrix of pqdata wide
 //   numeric flat columns: one per gene (all of them: a dense matrix of pqdata; beside others: matrix="wide")
+// Columns that hold the index of a DataFrame (pandas_index.h) are no part of a matrix.
 //
 // Thread contract: immutable after open. Ownership: keeps its files open.
 #pragma once

@@ -6,11 +6,11 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <nlohmann/json.hpp>
 
 #include "base/checked.h"
 #include "memory/reserve_for.h"
 #include "parquet/flat_chunk.h"
+#include "parquet/pandas_index.h"
 #include "source/memory_table.h"
 #include "source/numbers.h"
 
@@ -403,7 +403,10 @@ class ParquetTable final : public Table {
   ParquetTable(std::shared_ptr<const File> file, const FileMetadata& metadata,
                std::shared_ptr<MemoryBudget> budget, const TableOptions& options)
       : file_(std::move(file)), budget_(std::move(budget)), n_rows_(metadata.n_rows), index_(options.index) {
-    if (index_.empty()) index_ = index_of_pandas(metadata);
+    const PandasIndex index = pandas_index(metadata);
+    first_ = index.start;
+    step_ = index.step;
+    if (index_.empty() && index.columns.size() == 1) index_ = index.columns.front();
     for (const Leaf& column : metadata.columns) {
       if (column.shape != Leaf::Shape::flat || options.leave_out.count(column.name) > 0) continue;
       if (column.name != index_) names_.push_back(column.name);
@@ -417,7 +420,7 @@ class ParquetTable final : public Table {
     return std::find(names_.begin(), names_.end(), name) != names_.end();
   }
   Result<std::shared_ptr<const TableColumn>> index() const override {
-    if (!has_index_) return numbered_rows(n_rows_, where());
+    if (!has_index_) return numbered_rows(n_rows_, where(), first_, step_);
     return open(index_);
   }
   Result<std::shared_ptr<const TableColumn>> column(const std::string& name) const override {
@@ -459,17 +462,6 @@ class ParquetTable final : public Table {
   std::string where() const override { return file_->label(); }
 
  private:
-  // The column that a DataFrame's index was written to; empty when it was a range.
-  static std::string index_of_pandas(const FileMetadata& metadata) {
-    const auto found = metadata.key_value.find("pandas");
-    if (found == metadata.key_value.end()) return {};
-    const auto json = nlohmann::json::parse(found->second, nullptr, false);
-    if (!json.is_object()) return {};
-    const auto columns = json.find("index_columns");
-    if (columns == json.end() || !columns->is_array() || columns->size() != 1) return {};
-    return (*columns)[0].is_string() ? (*columns)[0].get<std::string>() : std::string();
-  }
-
   Result<std::shared_ptr<const TableColumn>> open(const std::string& name) const {
     PENSTOCK_ASSIGN_OR_RETURN(const auto metadata, read_metadata(*file_, *budget_));
     const Leaf* column = metadata->find(name);
@@ -525,6 +517,7 @@ class ParquetTable final : public Table {
   const std::uint64_t n_rows_;
   std::string index_;
   bool has_index_ = false;
+  std::int64_t first_ = 0, step_ = 1;  // numbers of the rows without one
   std::vector<std::string> names_;
 };
 

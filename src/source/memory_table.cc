@@ -73,9 +73,15 @@ class MemoryColumn final : public TableColumn {
   const std::string where_;
 };
 
+// start + i * step; products of numbers in between may overflow, results do not.
+struct Numbering {
+  std::uint64_t start = 0, step = 1;
+  std::int64_t at(std::uint64_t i) const { return static_cast<std::int64_t>(start + i * step); }
+};
+
 class NumberedObsColumn final : public ObsColumn {
  public:
-  explicit NumberedObsColumn(std::uint64_t n) : n_(n) {}
+  NumberedObsColumn(std::uint64_t n, Numbering numbering) : n_(n), numbering_(numbering) {}
   ObsKind kind() const override { return ObsKind::integer; }
   RowIndex n_rows() const override { return n_; }
   bool streamable() const override { return true; }
@@ -83,18 +89,21 @@ class NumberedObsColumn final : public ObsColumn {
   ByteCount scratch_bytes(RowIndex) const override { return 0; }
   Status decode(RowRange rows, const Fetched&, Scratch&, std::span<std::byte> out) const override {
     for (RowIndex row = rows.first; row < rows.last; ++row) {
-      std::memcpy(out.data() + (row - rows.first) * sizeof(row), &row, sizeof(row));
+      const std::int64_t number = numbering_.at(row);
+      std::memcpy(out.data() + (row - rows.first) * sizeof(number), &number, sizeof(number));
     }
     return {};
   }
 
  private:
   const std::uint64_t n_;
+  const Numbering numbering_;
 };
 
 class NumberedRows final : public TableColumn {
  public:
-  NumberedRows(std::uint64_t n, std::string where) : n_(n), where_(std::move(where)) {}
+  NumberedRows(std::uint64_t n, std::string where, Numbering numbering)
+      : n_(n), where_(std::move(where)), numbering_(numbering) {}
   Encoding encoding() const override { return Encoding::number; }
   NumericType number() const override { return NumericType::i64; }
   const std::string& where() const override { return where_; }
@@ -110,16 +119,17 @@ class NumberedRows final : public TableColumn {
     Column out;
     out.kind = Column::Kind::integer;
     out.integers.resize(count);
-    for (std::uint64_t i = 0; i < count; ++i) out.integers[i] = static_cast<std::int64_t>(first + i);
+    for (std::uint64_t i = 0; i < count; ++i) out.integers[i] = numbering_.at(first + i);
     return out;
   }
   std::shared_ptr<const ObsColumn> stream(std::uint64_t) const override {
-    return std::make_shared<const NumberedObsColumn>(n_);
+    return std::make_shared<const NumberedObsColumn>(n_, numbering_);
   }
 
  private:
   const std::uint64_t n_;
   const std::string where_, dtype_ = "int64";
+  const Numbering numbering_;
 };
 
 class MemoryTable final : public Table {
@@ -180,8 +190,10 @@ class MemoryTable final : public Table {
 
 }  // namespace
 
-std::shared_ptr<const TableColumn> numbered_rows(std::uint64_t n, std::string where) {
-  return std::make_shared<const NumberedRows>(n, std::move(where));
+std::shared_ptr<const TableColumn> numbered_rows(std::uint64_t n, std::string where, std::int64_t start,
+                                                 std::int64_t step) {
+  const Numbering numbering{static_cast<std::uint64_t>(start), static_cast<std::uint64_t>(step)};
+  return std::make_shared<const NumberedRows>(n, std::move(where), numbering);
 }
 
 std::shared_ptr<const Table> memory_table(std::vector<Column> columns, std::int64_t index,

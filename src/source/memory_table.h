@@ -12,8 +12,9 @@
 
 namespace penstock {
 
-// The whole numbers 0, 1, ... n - 1: names of rows without names.
-std::shared_ptr<const TableColumn> numbered_rows(std::uint64_t n, std::string where);
+// Row i is number start + i * step: names of rows without names. All of them fit into int64.
+std::shared_ptr<const TableColumn> numbered_rows(std::uint64_t n, std::string where, std::int64_t start = 0,
+                                                 std::int64_t step = 1);
 
 // Columns of one length, each with its name, kind (string, integer, floating) and values. `index`: number of
 // the column that names the rows; it is not listed. Without columns, or with index < 0, rows are numbered.
