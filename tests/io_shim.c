@@ -1,4 +1,4 @@
-// LD_PRELOAD library: counts what a process really reads from .h5ad files, apart from its own accounting, and makes
+// LD_PRELOAD library: counts what a process really reads from .h5ad and .parquet files, apart from its own accounting, and makes
 // those reads misbehave on request. tests/python/io_shim.py builds and drives it.
 //
 // Counted: bytes and calls of read, readv, pread and preadv, and the length of file mappings. Files are told by
@@ -32,9 +32,10 @@ static int data_file(int fd, char* path) {
   char link[32];
   snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
   const ssize_t n = readlink(link, path, kPathBytes - 1);
-  if (n < 5) return 0;
+  if (n < 0) return 0;
   path[n] = 0;
-  return strcmp(path + n - 5, ".h5ad") == 0;
+  const char* suffix = strrchr(path, '.');
+  return suffix != NULL && (strcmp(suffix, ".h5ad") == 0 || strcmp(suffix, ".parquet") == 0);
 }
 
 static void count(const char* path, long long bytes) {

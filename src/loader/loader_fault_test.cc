@@ -6,9 +6,9 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
-#include <future>
 
 #include "loader/testing/fake_dataset.h"
+#include "loader/testing/fault_run.h"
 #include "memory/refusal.h"
 #include "penstock/loader.h"
 
@@ -18,6 +18,7 @@ namespace {
 using testing::FakeDataset;
 using testing::Faults;
 using ::testing::HasSubstr;
+using testing::Outcome;
 
 std::shared_ptr<FakeDataset> make() {
   testing::FakeSpec spec;
@@ -40,61 +41,17 @@ LoaderOptions options(std::uint32_t threads) {
   return o;
 }
 
-// Every array of a batch, byte for byte.
-std::string bytes_of(const Batch& batch) {
-  std::string out;
-  const auto add = [&out](const ArrayView& a, std::size_t item) {
-    if (a.size > 0) out.append(static_cast<const char*>(a.data), a.size * item);
-  };
-  add(batch.index, 8);
-  add(batch.obs[0].values, 8);
-  add(batch.indptr, 4);
-  add(batch.indices, 4);
-  add(batch.values, 4);
-  return out;
+// An epoch over fake files; `begin` runs between create and the first read of the epoch.
+testing::DatasetMaker maker(const std::shared_ptr<FakeDataset>& data) {
+  return [data] { return Result<std::shared_ptr<const Dataset>>(std::make_shared<Dataset>(data)); };
 }
-
-struct Outcome {
-  std::vector<std::string> batches;
-  Status error;  // ok: the epoch came to its end
-};
-
-// An epoch; `begin` runs between create and the first read of the epoch.
 Outcome run(const std::shared_ptr<FakeDataset>& data, const LoaderOptions& o,
             const std::function<void()>& begin) {
-  Outcome out;
-  auto loader = Loader::create(std::make_shared<Dataset>(data), o);
-  if (!loader.ok()) {
-    out.error = loader.status();
-    return out;
-  }
-  begin();
-  out.error = (*loader)->start_epoch(3);
-  while (out.error.ok()) {
-    auto batch = (*loader)->next();
-    out.error = batch.status();
-    if (!batch.ok() || !*batch) break;
-    out.batches.push_back(bytes_of(**batch));
-  }
-  if (!out.error.ok()) {
-    const Status again = (*loader)->next().status();
-    EXPECT_EQ(again.code(), out.error.code());
-    EXPECT_THAT(again.message(), HasSubstr("the loader is finished after an error"));
-    EXPECT_FALSE((*loader)->start_epoch().ok());
-  }
-  return out;
+  return testing::run_epoch(maker(data), o, begin);
 }
-
-// The same, and gives up on a hang.
 Outcome run_in_time(const std::shared_ptr<FakeDataset>& data, const LoaderOptions& o,
                     const std::function<void()>& begin) {
-  auto done = std::async(std::launch::async, [&] { return run(data, o, begin); });
-  if (done.wait_for(std::chrono::seconds(60)) != std::future_status::ready) {
-    ADD_FAILURE() << "no end after 60 s";
-    std::abort();  // the thread cannot be ended
-  }
-  EXPECT_EQ(o.shared_budget->usage().used, 0u) << "something was not given back";
-  return done.get();
+  return testing::run_epoch_in_time(maker(data), o, begin);
 }
 
 const std::vector<std::string>& reference() {

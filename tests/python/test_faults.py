@@ -23,11 +23,13 @@ from pathlib import Path
 import h5py
 import io_shim
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from conftest import Corpus, make_corpus
 from support import ROOT, flat
 from test_cli import COMMAND
 
+import make_parquet_data
 import penstock
 from penstock import _core
 
@@ -73,6 +75,26 @@ def files(tmp_path: Path) -> Corpus:
     )
 
 
+@pytest.fixture(params=["h5ad", "lists", "pqdata"])
+def stored(request: pytest.FixtureRequest, files: Corpus, tmp_path: Path) -> list[str]:
+    """The same matrix in each format: what to open, in order."""
+    if request.param == "h5ad":
+        return files.paths
+    return [str(p) for p in make_parquet_data.make(request.param, tmp_path / request.param, files.paths)]
+
+
+def matrix_file(path: str) -> Path:
+    """The file of a path of `stored` that holds the matrix."""
+    return Path(path, "X.parquet") if Path(path).is_dir() else Path(path)
+
+
+@pytest.fixture
+def loader_of(stored: list[str]) -> Iterator[penstock.Loader]:
+    ds = penstock.open(stored)
+    with penstock.Loader(ds, batch_size=100, memory="6MB", to="numpy", shuffle=False) as loader:
+        yield loader
+
+
 @pytest.fixture
 def loader(files: Corpus) -> Iterator[penstock.Loader]:
     with penstock.Loader(files.open(), batch_size=100, memory="3MB", to="numpy", shuffle=False) as loader:
@@ -95,17 +117,17 @@ def read_until_error(loader: penstock.Loader) -> tuple[int, OSError]:
 
 
 @pytest.mark.parametrize("fault", [io_shim.SHORT, io_shim.EINTR], ids=["short reads", "EINTR"])
-def test_the_systems_short_reads_and_interrupts_change_nothing(shim, files, fault):
-    plain = batches_digest(files.paths)
-    assert batches_digest(files.paths, io_shim.environment(shim, fault=fault)) == plain
+def test_the_systems_short_reads_and_interrupts_change_nothing(shim, stored, fault):
+    plain = batches_digest(stored)
+    assert batches_digest(stored, io_shim.environment(shim, fault=fault)) == plain
 
 
 @pytest.mark.parametrize("fault", [io_shim.EIO_ONCE, io_shim.EIO_FOR_EVER], ids=["once", "for ever"])
-def test_the_systems_eio_surfaces_with_its_place(shim, files, fault):
+def test_the_systems_eio_surfaces_with_its_place(shim, stored, fault):
     code = """
         import ctypes, sys, penstock
-        loader = penstock.Loader(penstock.open(sys.argv[2:]), batch_size=100, memory="3MB", to="numpy")
-        ctypes.CDLL(None).penstock_shim_fault(int(sys.argv[1]), ctypes.c_long(20))
+        loader = penstock.Loader(penstock.open(sys.argv[2:]), batch_size=100, memory="6MB", to="numpy")
+        ctypes.CDLL(None).penstock_shim_fault(int(sys.argv[1]), ctypes.c_long(4))
         for attempt in range(2):
             try:
                 for batch in loader:
@@ -113,12 +135,12 @@ def test_the_systems_eio_surfaces_with_its_place(shim, files, fault):
             except OSError as error:
                 print(error.errno, error)
     """
-    command = child(code, str(fault), *files.paths, env=io_shim.environment(shim))
+    command = child(code, str(fault), *stored, env=io_shim.environment(shim))
     done = subprocess.run(**command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr[-2000:]
     first, second = done.stdout.splitlines()
     assert re.search(
-        r"^5 .*part[01]\.h5ad: X: rows \d+ to \d+: .*reading \d+ bytes at 0x[0-9a-f]+: Input", first
+        r"^5 .*part[01]\.\S+: .*rows \d+ to \d+: .*part[01].*reading \d+ bytes at 0x[0-9a-f]+: Input", first
     )
     assert "the loader is finished after an error" in second
 
@@ -126,13 +148,15 @@ def test_the_systems_eio_surfaces_with_its_place(shim, files, fault):
 # --- files that change ---
 
 
-def test_a_file_truncated_while_it_is_read(loader, files):
-    it = iter(loader)
+def test_a_file_truncated_while_it_is_read(loader_of, stored):
+    it = iter(loader_of)
     next(it)
-    os.truncate(files.paths[1], os.path.getsize(files.paths[1]) // 4)
-    rows, error = read_until_error(loader)
+    file = matrix_file(stored[1])
+    os.truncate(file, file.stat().st_size // 4)
+    rows, error = read_until_error(loader_of)
     assert 6000 <= rows < 10_000  # everything of the file before it
-    assert re.search(r"part1\.h5ad: X: rows \d+ to \d+: .*at 0x[0-9a-f]+: the file has shrunk", str(error))
+    place = r"part1\.\S+: .*rows \d+ to \d+: .*part1.* at 0x[0-9a-f]+: the file has shrunk"
+    assert re.search(place, str(error)), error
 
 
 def test_a_bit_flip_in_a_gzip_chunk(loader, files):
@@ -148,13 +172,32 @@ def test_a_bit_flip_in_a_gzip_chunk(loader, files):
     assert re.search(r"part1\.h5ad: .*X/data.*chunk \d+.*0x[0-9a-f]+", str(error)), str(error)
 
 
-def test_a_deleted_file_is_read_to_its_end_while_it_is_open(loader, files):
-    it = iter(loader)
+def test_a_bit_flip_in_a_parquet_page(files, tmp_path):
+    paths = make_parquet_data.make("lists", tmp_path / "lists", files.paths, write_page_checksum=True)
+    metadata = pq.ParquetFile(paths[1]).metadata
+    group = metadata.num_row_groups // 2
+    column = metadata.row_group(group).column(1)
+    with open(paths[1], "r+b") as file:
+        file.seek(column.data_page_offset + column.total_compressed_size // 2)
+        byte = file.read(1)[0]
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte ^ 0x10]))
+    ds = penstock.open(paths)
+    with penstock.Loader(ds, batch_size=100, memory="6MB", to="numpy", shuffle=False) as loader:
+        rows, error = read_until_error(loader)
+    assert 6000 <= rows <= 6000 + 1000 * (group + 1)
+    assert isinstance(error, penstock.CorruptFileError)
+    where = rf"part1\.parquet: row group {group}, column {column.path_in_schema}, page at byte 0x[0-9a-f]+: "
+    assert re.search(where + "stored checksum", str(error)), error
+
+
+def test_a_deleted_file_is_read_to_its_end_while_it_is_open(loader_of, stored):
+    it = iter(loader_of)
     next(it)
-    for path in files.paths:
-        os.unlink(path)
-    loader.set_epoch(0)
-    assert len(flat(loader)) == 10_000
+    for path in stored:
+        matrix_file(path).unlink()
+    loader_of.set_epoch(0)
+    assert len(flat(loader_of)) == 10_000
 
 
 # --- the budget ---
