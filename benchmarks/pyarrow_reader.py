@@ -1,4 +1,5 @@
 """pyarrow at its best on single-cell Parquet, for benchmarks/bench.py: run as a program, prints one JSON object.
+benchmarks/peers takes its conversions from here.
 
     python benchmarks/pyarrow_reader.py lists 4096 3 a.parquet b.parquet     layout, batch size, seconds to count, files
 
@@ -26,16 +27,20 @@ import torch
 GENES = 62_710 + 3  # tokens
 
 
+def csr_parts(batch: pa.RecordBatch) -> tuple[Any, Any, Any]:
+    """Row offsets, tokens as int32 and values of a batch whose first two columns are lists: values are not copied."""
+    genes, values = batch.column(0), batch.column(1)
+    offsets, others = genes.offsets.to_numpy(), values.offsets.to_numpy()
+    crow = torch.from_numpy(offsets - offsets[0])
+    col = torch.from_numpy(genes.values.to_numpy()[offsets[0] : offsets[-1]].astype(np.int32))
+    val = torch.from_numpy(values.values.to_numpy()[others[0] : others[-1]])
+    return crow, col, val
+
+
 def lists(path: str, rows: int) -> Iterator[tuple[int, Any]]:
     file = pq.ParquetFile(path, pre_buffer=False, memory_map=False)
     for batch in file.iter_batches(rows, columns=["genes", "expressions", "drug"]):
-        genes, values = batch.column(0), batch.column(1)
-        offsets = genes.offsets.to_numpy()
-        part = slice(offsets[0], offsets[-1])
-        crow = torch.from_numpy(offsets - offsets[0])
-        col = torch.from_numpy(genes.values.to_numpy()[part].astype(np.int32))
-        val = torch.from_numpy(values.values.to_numpy()[part])
-        yield batch.num_rows, (crow, col, val)
+        yield batch.num_rows, csr_parts(batch)
 
 
 def pqdata(path: str, rows: int) -> Iterator[tuple[int, Any]]:
@@ -55,15 +60,16 @@ def pqdata(path: str, rows: int) -> Iterator[tuple[int, Any]]:
         )
 
 
-def as_csr(n: int, parts: Any) -> Any:
+def as_csr(parts: Any, tokens: int = GENES) -> Any:
     crow, col, val = parts
-    return torch.sparse_csr_tensor(crow, col, val, (len(crow) - 1, GENES), check_invariants=False)
+    return torch.sparse_csr_tensor(crow, col, val, (len(crow) - 1, tokens), check_invariants=False)
 
 
-def dense(n: int, parts: Any, out: Any) -> Any:
+def dense(n: int, parts: Any, out: Any, tokens: int = GENES) -> Any:
+    """Scattered into `out`, or into a new tensor when that is None or has another shape."""
     crow, col, val = parts
     if out is None or out.shape[0] != n:
-        out = torch.zeros(n, GENES)
+        out = torch.zeros(n, tokens)
     else:
         out.zero_()
     row = torch.repeat_interleave(torch.arange(n), crow.diff())
@@ -86,7 +92,7 @@ def main() -> None:
                 if layout.startswith("dense"):
                     kept = dense(n, parts, kept if layout == "dense-reused" else None)
                 else:
-                    as_csr(n, parts)
+                    as_csr(parts)
                 now = time.perf_counter()
                 if not start:
                     if now - began > min(1.0, seconds / 3):

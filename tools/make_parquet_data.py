@@ -65,10 +65,11 @@ def write_lists(
     rows: int = ROWS,
     cls: bool = True,
     group_rows: int | None = None,
+    first_row: int | None = None,
     **options: Any,
 ) -> None:
     """One .h5ad as a file of lists; `options` go to pyarrow's ParquetWriter. group_rows: one row group of so many
-    rows (default: `rows`)."""
+    rows (default: `rows`). first_row: a column `row` numbers the rows from there on."""
     obs, _ = _tables(source)
     writer = None
     pending: list[pa.Table] = []
@@ -90,6 +91,8 @@ def write_lists(
         for name, column in obs.iloc[first : first + n].items():
             text = isinstance(column.dtype, pd.CategoricalDtype)
             columns[str(name)] = pa.array(column.astype(str) if text else column.to_numpy())
+        if first_row is not None:
+            columns["row"] = np.arange(first_row + first, first_row + first + n)
         table = pa.table(columns)
         if writer is None:
             writer = pq.ParquetWriter(out, table.schema, **{"compression": "snappy", **options})
@@ -124,21 +127,29 @@ def write_pqdata(source: str | os.PathLike[str], out: Path, **options: Any) -> N
     var.to_parquet(out / "var.parquet")
 
 
-def make(layout: str, out: Path, sources: list[str], **options: Any) -> list[Path]:
-    """All sources in one layout below `out`, made once: the paths to open."""
+def make(layout: str, out: Path, sources: list[str], *, numbered: bool = False, **options: Any) -> list[Path]:
+    """All sources in one layout below `out`, made once: the paths to open. numbered (lists): a column `row` numbers
+    the rows over all files."""
     suffix = ".parquet" if layout == "lists" else ".pqdata"
     paths = [out / (Path(source).stem + suffix) for source in sources]
     done = out / "done.json"
     spec = {"layout": layout, "sources": [[s, os.path.getmtime(s)] for s in sources], "options": options}
+    if numbered:
+        spec["numbered"] = True
     if done.exists() and json.loads(done.read_text()) == json.loads(json.dumps(spec)):
         return paths
     out.mkdir(parents=True, exist_ok=True)
     done.unlink(missing_ok=True)
     if layout == "lists":
         write_gene_table(_tables(sources[0])[1].index, out)
+    first_row = 0
     for source, path in zip(sources, paths, strict=True):
         print(f"[data] {path}", file=sys.stderr, flush=True)
-        (write_lists if layout == "lists" else write_pqdata)(source, path, **options)
+        if layout == "lists":
+            write_lists(source, path, first_row=first_row if numbered else None, **options)
+        else:
+            write_pqdata(source, path, **options)
+        first_row += len(_tables(source)[0]) if numbered else 0
     done.write_text(json.dumps(spec))
     return paths
 

@@ -103,7 +103,7 @@ def versions(name: str) -> dict[str, str]:
     """The packages of an environment that matter to a result."""
     code = (
         "import importlib.metadata as m, json\n"
-        "names = 'penstock anndata scdataset protoplast torch numpy scipy h5py'.split()\n"
+        "names = 'penstock anndata scdataset protoplast pyarrow datasets torch numpy scipy h5py'.split()\n"
         "found = {d.metadata['Name'].lower(): d.version for d in m.distributions() if d.metadata['Name']}\n"
         "print(json.dumps({n: found[n] for n in names if n in found}))"
     )

@@ -5,10 +5,12 @@
     make peers ARGS=--quick             tiny data, a light environment: does it work? judges nothing
     make peers ARGS=--sweep             tries each loader's settings first and compares the best of them
     make peers ARGS=--resume            goes on where an interrupted run stopped
+    make peers ARGS="--formats parquet" only the loaders of one format: h5ad or parquet
     make peers ARGS=--update-readme     writes the table and the chart into README.md as well
 
-Every loader has an environment of its own (env/, made in build/peers on demand), reads the same gzip .h5ad files and
-must bring exactly what is in them before it is timed. README.md beside this file says how everything is measured.
+Every loader has an environment of its own (env/, made in build/peers on demand), reads the same gzip .h5ad files, or
+the same cells as Parquet, and must bring exactly what is in them before it is timed. README.md beside this file says
+how everything is measured.
 Results: bench-output/peers/peers.json, table.md, peers.png; each measurement is saved as soon as it is there.
 """
 
@@ -43,6 +45,7 @@ import report  # noqa: E402
 import truth  # noqa: E402
 
 import make_demo_data  # noqa: E402
+import make_parquet_data  # noqa: E402
 
 STEPS_MS = (5, 20, 50)
 SAMPLE_SECONDS = 0.1  # between two looks at the memory
@@ -89,7 +92,7 @@ QUICK = Plan(
     timeout=60.0,
     corners=((64, "csr"), (64, "dense")),
     caches=("warm", "cold"),
-    loaders=("penstock", "annloader", "scdataset"),
+    loaders=("penstock", "annloader", "scdataset", "penstock_parquet", "pyarrow", "pyarrow_dataset"),
     steps=False,
     light=True,
 )
@@ -184,6 +187,17 @@ class Data:
             non_zeros = int(known["nnz"].sum())
         return cls(files, cells, path, sum(os.path.getsize(f) for f in files), non_zeros)
 
+    def as_format(self, name: str) -> Data:
+        """The same cells in another format, made once."""
+        if name == "h5ad":
+            return self
+        folder = Path(self.files[0]).parent
+        made = make_parquet_data.make(
+            "lists", folder.with_name(f"{folder.name}-lists-numbered"), self.files, numbered=True
+        )
+        files = [str(path) for path in made]
+        return dataclasses.replace(self, files=files, bytes=sum(os.path.getsize(f) for f in files))
+
 
 # --- what is kept -------------------------------------------------------------------------------------------
 
@@ -223,7 +237,8 @@ class Store:
 class Peers:
     plan: Plan
     store: Store
-    data: Data
+    data: Data  # .h5ad
+    of_format: dict[str, Data]
     small: dict[str, Data]  # of each loader
     best: dict[tuple[str, int, str], dict[str, Any]] = dataclasses.field(default_factory=dict)
     failed: dict[str, str] = dataclasses.field(default_factory=dict)  # loaders without an environment
@@ -242,6 +257,7 @@ class Peers:
             HERE / "worker.py",
             HERE / "process_tree.py",
             HERE / "truth.py",
+            ROOT / "benchmarks" / "pyarrow_reader.py",
             *sorted((HERE / "loaders").glob("*.py")),
         ]:
             program.update(path.read_bytes())
@@ -256,12 +272,20 @@ class Peers:
                 self.failed[name] = f"environment: {error}"
                 say(f"{name}: {self.failed[name]}")
         for name in self.plan.loaders:
-            for batch, output in self.plan.corners:
+            for batch, output in self.corners(name):
                 self.best[name, batch, output] = loaders.load(name).BEST[batch, output]
+
+    def corners(self, name: str) -> list[tuple[int, str]]:
+        """Those of the plan that make sense for a loader."""
+        best = loaders.load(name).BEST
+        return [corner for corner in self.plan.corners if corner in best]
+
+    def loaders_of(self, batch: int, output: str) -> list[str]:
+        return [name for name in self.plan.loaders if (batch, output) in self.corners(name)]
 
     # -- tasks --
     def task(self, do: str, name: str, batch: int, output: str, **more: Any) -> dict[str, Any]:
-        data = more.pop("data", self.data)
+        data = more.pop("data", self.of_format[loaders.format_of(name)])
         return {
             "do": do,
             "loader": name,
@@ -329,11 +353,12 @@ class Peers:
         """Each corner's settings on the small set, then one pass over everything where that does not take minutes."""
         for name in self.plan.loaders:
             once = loaders.load(name).ONCE
-            for batch, output in self.plan.corners:
+            for batch, output in self.corners(name):
                 what = f"{corner_name(batch, output)}, verifying {self.plan.small_cells:,} cells"
                 yield self.task("verify", name, batch, output, data=self.small[name], once=once), what
-            if loaders.load(name).FULL_PASS and self.data.cells > self.plan.small_cells:
-                batch, output = max(c for c in self.plan.corners if c[1] == "csr")
+            csr = [corner for corner in self.corners(name) if corner[1] == "csr"]
+            if csr and loaders.load(name).FULL_PASS and self.data.cells > self.plan.small_cells:
+                batch, output = max(csr)
                 what = f"{corner_name(batch, output)}, verifying {self.data.cells:,} cells"
                 yield self.task("verify", name, batch, output, once=once), what
 
@@ -352,7 +377,7 @@ class Peers:
 
     def sweep_tasks(self) -> Iterator[tuple[dict[str, Any], str]]:
         for batch, output in self.plan.corners:
-            for name in self.plan.loaders:
+            for name in self.loaders_of(batch, output):
                 for settings in loaders.load(name).SWEEP[batch, output]:
                     task = self.measure_task(name, batch, output, "warm")
                     task["settings"] = settings
@@ -380,7 +405,7 @@ class Peers:
         """Run by run, so that what is compared is measured at about the same time."""
         for cache, batch, output in self.plan.pairs():
             for k in range(1, self.plan.runs + 1):
-                for name in self.plan.loaders:
+                for name in self.loaders_of(batch, output):
                     task = self.measure_task(name, batch, output, cache)
                     yield task, f"{corner_name(batch, output)} {cache}", cache, k
 
@@ -414,7 +439,7 @@ class Peers:
         for batch, output in self.plan.corners:
             if output != "csr":
                 continue
-            for name in self.plan.loaders:
+            for name in self.loaders_of(batch, output):
                 more = {"steps_ms": STEPS_MS, "seconds": 1.0, "patience": 20.0}
                 yield self.task("steps", name, batch, output, **more), f"csr {batch}, wait per step"
 
@@ -450,7 +475,7 @@ class Peers:
     def floor(self) -> float | None:
         """Cells per second of pread + inflate alone on as many threads (benchmarks/floor), warm; median of 3."""
         program = ROOT / "build" / "release" / "benchmarks" / "floor"
-        if not program.exists():
+        if not program.exists() or "h5ad" not in self.of_format:
             return None
         chunks = ROOT / "build" / "peers" / "truth" / f"{Path(self.data.files[0]).parent.name}.chunks.tsv"
         if not chunks.exists() or chunks.stat().st_mtime < self.data.truth.stat().st_mtime:
@@ -477,6 +502,7 @@ def parse() -> argparse.Namespace:
         default="best",
         help="best: the known best ones (default); sweep: the fastest of the last --sweep",
     )
+    parser.add_argument("--formats", help="loaders of these formats, by commas: " + ",".join(loaders.FORMATS))
     parser.add_argument("--only", help="loaders, by commas: " + ",".join(loaders.ALL))
     parser.add_argument("--corners", help="such as csr4096,dense64 (default: all four)")
     parser.add_argument("--cache", choices=["warm", "cold"], help="only this state of the page cache")
@@ -487,7 +513,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--prepare", action="store_true", help="environments, data and truth, then stop")
     parser.add_argument("--report", action="store_true", help="table and chart of the last run again")
     parser.add_argument("--update-readme", action="store_true", help="write them into README.md as well")
-    parser.add_argument("--output", type=Path, default=ROOT / "bench-output" / "peers")
+    parser.add_argument(
+        "--output", type=Path, help="default: bench-output/peers, or peers-FORMAT, or peers-quick"
+    )
     args = parser.parse_args()
     args.plan = QUICK if args.quick else Plan()
     changes: dict[str, Any] = {
@@ -508,6 +536,16 @@ def parse() -> argparse.Namespace:
         changes["loaders"] = tuple(args.only.split(","))
         if unknown := [n for n in changes["loaders"] if n not in loaders.ALL]:
             parser.error(f"no loader {', '.join(unknown)}; there are {', '.join(loaders.ALL)}")
+    args.formats = args.formats.split(",") if args.formats else list(loaders.FORMATS)
+    if unknown := [f for f in args.formats if f not in loaders.FORMATS]:
+        parser.error(f"no format {', '.join(unknown)}; there are {', '.join(loaders.FORMATS)}")
+    wanted = changes.get("loaders", args.plan.loaders)
+    changes["loaders"] = tuple(n for n in wanted if loaders.format_of(n) in args.formats)
+    if not changes["loaders"]:
+        parser.error(f"none of {', '.join(wanted)} reads {', '.join(args.formats)}")
+    if args.output is None:
+        part = "-quick" if args.quick else f"-{args.formats[0]}" if len(args.formats) == 1 else ""
+        args.output = ROOT / "bench-output" / f"peers{part}"
     if args.corners:
         names = {f"{o}{b}": (b, o) for b in BATCHES for o in OUTPUTS}
         if unknown := [c for c in args.corners.split(",") if c not in names]:
@@ -523,11 +561,10 @@ def main() -> int:
     args = parse()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by exception: the measured processes end, too
     output: Path = args.output
-    if args.quick and output == ROOT / "bench-output" / "peers":
-        output = output.with_name("peers-quick")
     saved = output / "peers.json"
     if args.update_readme:
-        report.check_markers(ROOT / "README.md")  # before half an hour of measuring
+        for name in args.formats:
+            report.check_markers(ROOT / "README.md", name)  # before half an hour of measuring
     if args.report:
         if not saved.exists():
             raise SystemExit(f"{saved} is not there: make peers")
@@ -538,8 +575,10 @@ def main() -> int:
     data = Data.make(plan.cells, plan.files, plan)
     spread = {n: min(plan.files, loaders.load(n).SMALL_FILES) for n in plan.loaders}
     smalls = {files: Data.make(plan.small_cells, files, plan) for files in sorted(set(spread.values()))}
-    small = {name: smalls[files] for name, files in spread.items()}
-    peers = Peers(plan, Store(output / "runs.jsonl", args.resume or args.prepare), data, small)
+    formats = [f for f in loaders.FORMATS if any(loaders.format_of(n) == f for n in plan.loaders)]
+    of_format = {f: data.as_format(f) for f in formats}
+    small = {name: smalls[files].as_format(loaders.format_of(name)) for name, files in spread.items()}
+    peers = Peers(plan, Store(output / "runs.jsonl", args.resume or args.prepare), data, of_format, small)
     peers.prepare()
     if args.settings == "sweep":
         if not (output / "sweep.json").exists():
@@ -550,10 +589,12 @@ def main() -> int:
         return bool(peers.failed)
     card = bench.machine()
     say(f"{card['cpu']}, {card['cores']} cores, {card['ram_gb']} GB, kernel {card['kernel']}")
-    say(
-        f"{data.cells:,} cells, {data.non_zeros / data.cells:,.0f} non-zeros and "
-        f"{data.bytes / data.cells:,.0f} B a cell, {len(data.files)} gzip .h5ad files"
-    )
+    for name in formats:
+        part = of_format[name]
+        say(
+            f"{part.cells:,} cells, {part.non_zeros / part.cells:,.0f} non-zeros and "
+            f"{part.bytes / part.cells:,.0f} B a cell, {len(part.files)} {report.FILES[name]}"
+        )
     began = time.monotonic()
     try:
         measured = peers.measure_all(args.sweep)
@@ -570,10 +611,11 @@ def main() -> int:
             "small_cells": plan.small_cells,
             "genes": plan.genes,
             "files": len(data.files),
-            "bytes": data.bytes,
+            "bytes": {name: part.bytes for name, part in of_format.items()},
             "non_zeros": data.non_zeros,
         },
         "titles": {n: loaders.load(n).TITLE for n in plan.loaders},
+        "formats": {n: loaders.format_of(n) for n in plan.loaders},
         "orders": {n: loaders.load(n).ORDER for n in plan.loaders},
         "full_pass": {n: loaders.load(n).FULL_PASS for n in plan.loaders},
         "versions": {

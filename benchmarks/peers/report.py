@@ -10,12 +10,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-BEGIN, END = "<!-- peers:begin -->", "<!-- peers:end -->"
-CHART = "docs/images/peers.png"
+FILES = {"h5ad": "gzip `.h5ad` files", "parquet": "Parquet files of lists (snappy, row groups of 1,000)"}
+# Where the short form of a format's loaders stands in README.md, and its chart.
+MARKERS = {
+    "h5ad": ("<!-- peers:begin -->", "<!-- peers:end -->"),
+    "parquet": ("<!-- peers-parquet:begin -->", "<!-- peers-parquet:end -->"),
+}
+CHARTS = {"h5ad": "docs/images/peers.png", "parquet": "docs/images/peers-parquet.png"}
 CHART_BYTES = 150_000
 
-# Penstock in CSR at batch 4,096, warm, against these: at least so many times as fast, in less memory.
-BARS = {"scdataset": 5.0, "protoplast": 4.0}
+# Penstock on files of a format, in CSR at batch 4,096, warm, against these: at least so many times as fast, in less
+# memory.
+OURS = {"h5ad": "penstock", "parquet": "penstock_parquet"}
+BARS = {"scdataset": 5.0, "protoplast": 4.0, "pyarrow": 2.5}
+FORMAT_OF_BAR = {"scdataset": "h5ad", "protoplast": "h5ad", "pyarrow": "parquet"}
+VERSIONS = ("penstock", "anndata", "scdataset", "protoplast", "pyarrow", "datasets", "torch")
 
 
 # --- figures ------------------------------------------------------------------------------------------------
@@ -36,18 +45,36 @@ def rows_of(result: dict[str, Any], cache: str, batch: int, output: str) -> list
     return [r for r in result["compared"] if (r["cache"], r["batch"], r["output"]) == want]
 
 
+def formats_of(result: dict[str, Any]) -> list[str]:
+    return [name for name in FILES if name in result["formats"].values()]
+
+
+def of_format(result: dict[str, Any], name: str) -> dict[str, Any]:
+    """The result of the loaders of one format alone."""
+    ours = [n for n, f in result["formats"].items() if f == name]
+    parts = {
+        k: [r for r in result[k] if r["loader"] in ours] for k in ("compared", "verified", "steps", "sweep")
+    }
+    named = {k: {n: result[k][n] for n in ours if n in result[k]} for k in ("formats", "titles", "orders")}
+    more = {k: {n: result[k][n] for n in ours if n in result[k]} for k in ("full_pass", "versions")}
+    return {**result, **parts, **named, **more, "floor": result["floor"] if name == "h5ad" else []}
+
+
 def finished(row: dict[str, Any]) -> bool:
     return "failed" not in row and bool(row["runs"])
 
 
 def bars(result: dict[str, Any]) -> list[dict[str, Any]]:
-    """Each bar with what was measured; `ok` is None when a side of it was not."""
+    """Each bar of the formats measured, with what came out; `ok` is None when a side of it was not measured."""
     rows = {r["loader"]: r for r in rows_of(result, "warm", 4096, "csr") if finished(r)}
     verdicts = []
     for name, bar in BARS.items():
+        ours_name = OURS[FORMAT_OF_BAR[name]]
+        if FORMAT_OF_BAR[name] not in formats_of(result):
+            continue
         entry: dict[str, Any] = {"against": name, "bar": bar, "ratio": None, "memory": None, "ok": None}
-        if "penstock" in rows and name in rows:
-            ours, theirs = rows["penstock"], rows[name]
+        if ours_name in rows and name in rows:
+            ours, theirs = rows[ours_name], rows[name]
             entry["ratio"] = median(ours, "cells_per_second") / median(theirs, "cells_per_second")
             entry["memory"] = median(ours, "peak_pss") / median(theirs, "peak_pss")
             entry["ok"] = entry["ratio"] >= bar and entry["memory"] < 1
@@ -63,7 +90,7 @@ def bar_lines(result: dict[str, Any]) -> Iterator[str]:
             continue
         verdict = "-" if result["quick"] else "met" if v["ok"] else "MISSED"
         yield (
-            f"- CSR 4096 against {title}: {v['ratio']:.1f} times as fast (bar: {v['bar']:.0f}) "
+            f"- CSR 4096 against {title}: {v['ratio']:.1f} times as fast (bar: {v['bar']:g}) "
             f"in {v['memory']:.2f} of its memory (bar: less): {verdict}"
         )
 
@@ -72,8 +99,10 @@ def bar_lines(result: dict[str, Any]) -> Iterator[str]:
 
 
 def settings_text(settings: dict[str, Any]) -> str:
-    short = {"block": "b", "fetch": "f", "workers": "w"}
+    short = {"block": "b", "fetch": "f", "workers": "w", "read": "n", "ahead": "ahead ", "buffer": "buffer "}
     words = [f"{short[k]}{v}" for k, v in settings.items() if k in short]
+    if "format" in settings:
+        words.append(settings["format"])
     if "memory" in settings:
         words.append(f'memory="{settings["memory"]}"')
     words += [word for key, word in (("late", "batch.dense()"), ("reuse", "reused")) if settings.get(key)]
@@ -162,15 +191,15 @@ def verification(result: dict[str, Any]) -> Iterator[str]:
 def conditions(result: dict[str, Any]) -> str:
     data, plan, card = result["data"], result["plan"], result["machine"]
     per_cell = data["non_zeros"] / data["cells"]
-    size = data["bytes"] / data["cells"]
-    known = {n: v for versions in result["versions"].values() for n, v in versions.items()}
-    versions = ", ".join(
-        f"{n} {known[n]}" for n in ("penstock", "anndata", "scdataset", "protoplast", "torch") if n in known
+    files = " and as ".join(
+        f"{data['files']} {FILES[name]}, {data['bytes'][name] / data['cells']:,.0f} B a cell"
+        for name in formats_of(result)
     )
+    known = {n: v for versions in result["versions"].values() for n, v in versions.items()}
+    versions = ", ".join(f"{n} {known[n]}" for n in VERSIONS if n in known)
     text = (
         f"{data['cells']:,} Tahoe-shaped cells x {data['genes']:,} genes, "
-        f"{per_cell:,.0f} non-zeros and {size:,.0f} B a cell, "
-        f"{data['files']} gzip `.h5ad` files sorted by drug, not converted. {card['cpu']}, {card['cores']} cores, "
+        f"{per_cell:,.0f} non-zeros a cell, sorted by drug, as {files}. {card['cpu']}, {card['cores']} cores, "
         f"{card['ram_gb']} GB, kernel {card['kernel']}; {versions}; {result['date']}. "
         f"Median of {plan['runs']} runs of {plan['seconds']:g} s after {plan['warm_up']:g} s, ± half the range. "
         "One process per run; peak = PSS of the process tree, Python and torch included."
@@ -226,7 +255,7 @@ COLOURS = ["#0b6e4f", "#8c8c8c", "#c8553d", "#3d5a9e", "#8a5a9e", "#b08900"]
 
 
 def chart(result: dict[str, Any], path: Path) -> bool:
-    """Cells/s against peak memory, warm; False when there is nothing to draw."""
+    """Cells/s against peak memory, warm, of one format; False when there is nothing to draw."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -243,7 +272,7 @@ def chart(result: dict[str, Any], path: Path) -> bool:
     points = []
     for row in rows:
         x, y = median(row, "peak_pss") / 1e6, median(row, "cells_per_second")
-        ours = row["loader"] == "penstock"
+        ours = row["loader"] in OURS.values()
         axes.plot(
             x,
             y,
@@ -300,7 +329,8 @@ def chart(result: dict[str, Any], path: Path) -> bool:
     axes.set_xlabel("peak memory of the process tree (PSS, Python and torch included)", fontsize=10.5)
     axes.set_ylabel("cells per second", fontsize=10.5)
     axes.set_title(
-        f"Batches from gzip .h5ad, {result['machine']['cores']} cores, warm cache: up and left is better",
+        f"Batches from {'Parquet' if formats_of(result) == ['parquet'] else 'gzip .h5ad'}, "
+        f"{result['machine']['cores']} cores, warm cache: up and left is better",
         fontsize=11.5,
         loc="left",
         pad=24,
@@ -370,70 +400,78 @@ def place_labels(axes: Any, points: list[tuple[float, float, str, Any]], colours
 # --- files --------------------------------------------------------------------------------------------------
 
 
-def check_markers(readme: Path) -> None:
+def check_markers(readme: Path, name: str) -> None:
+    begin, end = MARKERS[name]
     text = readme.read_text()
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
         raise SystemExit(
-            f"{readme} needs the lines {BEGIN} and {END}, once each and in this order, for --update-readme"
+            f"{readme} needs the lines {begin} and {end}, once each and in this order, for --update-readme"
         )
 
 
-def readme_block(result: dict[str, Any]) -> str:
-    """The short form: chart, warm figures of every corner, the bars. The whole is in benchmarks/peers."""
+def readme_block(result: dict[str, Any], name: str) -> str:
+    """The short form of one format's loaders: chart, warm figures of every corner. The whole is in benchmarks/peers."""
     lines = ["| batch | " + " | ".join(result["titles"].values()) + " |"]
     lines.append("|---" * (1 + len(result["titles"])) + "|")
     cache = result["plan"]["caches"][0]
     for batch, output in result["plan"]["corners"]:
         cells = []
         rows = {r["loader"]: r for r in rows_of(result, cache, batch, output)}
-        for name in result["titles"]:
-            if name not in rows or not finished(rows[name]):
+        if not rows:  # no corner of this format
+            continue
+        for loader in result["titles"]:
+            if loader not in rows or not finished(rows[loader]):
                 cells.append("failed")
                 continue
-            row = rows[name]
+            row = rows[loader]
             drug = statistics.median(run["entropy"]["drug"] for run in row["runs"])
             rate, memory = median(row, "cells_per_second"), median(row, "peak_pss") / 1e6
             cells.append(f"{rate:,.0f} cells/s, {memory:,.0f} MB, {drug:.1f} bits")
         ideal = next((r["ideal_entropy"]["drug"] for r in rows.values()), 0.0)
         lines.append(f"| {output} {batch} ({ideal:.1f} bits) | " + " | ".join(cells) + " |")
     parts = [
-        f"![Cells per second against peak memory for Penstock and its peers]({CHART})",
+        f"![Cells per second against peak memory for Penstock and its peers]({CHARTS[name]})",
         conditions(result),
         "\n".join(lines),
         "Bits: mean entropy of `drug` in a batch; beside the batch, what a full shuffle would have. Contents "
-        "verified before timing. `make peers` measures it on your machine; cold cache, waits and method: "
+        "verified before timing. `make peers` measures it on your machine; orders, cold cache, waits and method: "
         "[benchmarks/peers](benchmarks/peers/README.md).",
     ]
     return "\n\n".join(parts)
 
 
-def update_readme(readme: Path, block: str) -> None:
-    check_markers(readme)
+def update_readme(readme: Path, block: str, name: str) -> None:
+    check_markers(readme, name)
     text = readme.read_text()
-    first, last = text.index(BEGIN) + len(BEGIN), text.index(END)
+    first, last = text.index(MARKERS[name][0]) + len(MARKERS[name][0]), text.index(MARKERS[name][1])
     readme.write_text(f"{text[:first]}\n{block}\n{text[last:]}")
 
 
 def write(result: dict[str, Any], output: Path, project: Path | None) -> int:
-    """Prints the table, writes it and the chart; into `project`'s README.md as well. 1 when something failed."""
+    """Prints the table, writes it and a chart per format; into `project`'s README.md as well. 1 when something
+    failed."""
     text = table(result)
     (output / "table.md").write_text(text)
     if result["sweep"]:  # --settings sweep reads the last one
         (output / "sweep.json").write_text(json.dumps(result["sweep"], indent=1) + "\n")
     print(text)
-    drawn = chart(result, output / "peers.png")
-    if project is not None:
+    for name in formats_of(result):
+        part = of_format(result, name)
+        image = output / Path(CHARTS[name]).name
+        drawn = chart(part, image)
+        if project is None:
+            continue
         if not drawn or result["quick"]:
             raise SystemExit("README.md was not changed: it shows a whole run with a chart")
-        size = (output / "peers.png").stat().st_size
+        size = image.stat().st_size
         if size > CHART_BYTES:
             raise SystemExit(
-                f"peers.png has {size:,} bytes, more than {CHART_BYTES:,}: README.md was not changed"
+                f"{image.name} has {size:,} bytes, more than {CHART_BYTES:,}: README.md was not changed"
             )
-        target = project / CHART
+        target = project / CHARTS[name]
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(output / "peers.png", target)
-        update_readme(project / "README.md", readme_block(result))
+        shutil.copyfile(image, target)
+        update_readme(project / "README.md", readme_block(part, name), name)
     rows = [*result["compared"], *result["verified"], *result["steps"]]
     failures = [r for r in rows if "failed" in r]
     missed = [] if result["quick"] else [b for b in bars(result) if b["ok"] is False]

@@ -120,7 +120,10 @@ def test_the_tree_is_measured_with_its_children() -> None:
 def test_every_loader_states_what_is_needed() -> None:
     for name in peer_loaders.ALL:
         module = peer_loaders.load(name)
-        for corner in [(b, o) for b in peers.BATCHES for o in peers.OUTPUTS]:
+        corners = [(b, o) for b in peers.BATCHES for o in peers.OUTPUTS]
+        assert set(module.BEST) == set(module.SWEEP) <= set(corners)
+        assert peer_loaders.format_of(name) == "parquet" or set(module.BEST) == set(corners)
+        for corner in module.BEST:
             assert module.BEST[corner] in module.SWEEP[corner], f"{name} {corner}: best is not in the sweep"
             assert module.output_label(corner[1], module.BEST[corner])
         assert (ROOT / "benchmarks" / "peers" / "env" / f"{module.ENV}.txt").exists()
@@ -171,7 +174,7 @@ def made_up(rates: dict[str, float | None]) -> dict[str, Any]:
                 run = {"cells_per_second": rate * factor, "cpu_seconds_per_million": 20.0}
                 run.update(first_batch_seconds=0.5, entropy=ideal)
                 run["pss_samples_per_second"] = 8.0
-                run["peak_pss"] = 4e8 if name == "penstock" else 2e9
+                run["peak_pss"] = 4e8 if name.startswith("penstock") else 2e9
                 row["runs"].append(run)
         rows.append(row)
     return {
@@ -179,8 +182,16 @@ def made_up(rates: dict[str, float | None]) -> dict[str, Any]:
         "machine": {"cpu": "a CPU", "cores": 2, "ram_gb": 8, "kernel": "6"},
         "date": "2026-01-01",
         "plan": {"caches": ["warm"], "corners": [[4096, "csr"]], "runs": 3, "seconds": 4, "warm_up": 1.5},
-        "data": {"cells": 100, "small_cells": 10, "genes": 5, "files": 1, "bytes": 1000, "non_zeros": 200},
+        "data": {
+            "cells": 100,
+            "small_cells": 10,
+            "genes": 5,
+            "files": 1,
+            "bytes": {"h5ad": 1000, "parquet": 2000},
+            "non_zeros": 200,
+        },
         "titles": {n: n.title() for n in rates},
+        "formats": {n: peer_loaders.format_of(n) for n in rates},
         "orders": dict.fromkeys(rates, "rows"),
         "full_pass": dict.fromkeys(rates, True),
         "versions": {},
@@ -216,18 +227,62 @@ def test_the_readme_is_written_between_its_markers(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="peers:begin"):
         report.write(result, tmp_path, tmp_path)
     assert readme.read_text() == "before\n"
-    readme.write_text(f"before\n{report.BEGIN}\nof last week\n{report.END}\nafter\n")
+    begin, end = report.MARKERS["h5ad"]
+    readme.write_text(f"before\n{begin}\nof last week\n{end}\nafter\n")
     for _ in range(2):  # the second time replaces what the first wrote
         assert report.write(result, tmp_path, tmp_path) == 0
         text = readme.read_text()
-        assert text.startswith(f"before\n{report.BEGIN}\n")
-        assert text.endswith(f"{report.END}\nafter\n")
+        assert text.startswith(f"before\n{begin}\n")
+        assert text.endswith(f"{end}\nafter\n")
         assert "of last week" not in text and text.count("100,000 cells/s, 400 MB") == 1
-    image = tmp_path / report.CHART
+    image = tmp_path / report.CHARTS["h5ad"]
     assert image.read_bytes()[:4] == b"\x89PNG"
     assert image.stat().st_size < report.CHART_BYTES
     with pytest.raises(SystemExit, match="not changed"):
         report.write({**result, "quick": True}, tmp_path, tmp_path)
+
+
+def test_each_format_has_its_place_in_the_readme(tmp_path: Path) -> None:
+    rates: dict[str, float | None] = {"penstock": 100_000, "scdataset": 18_000, "protoplast": 20_000}
+    both = made_up({**rates, "penstock_parquet": 200_000, "pyarrow": 70_000})
+    assert [b["against"] for b in report.bars(both)] == ["scdataset", "protoplast", "pyarrow"]
+    readme = tmp_path / "README.md"
+    lines = [line for name in report.FILES for line in (*report.MARKERS[name], "between")]
+    readme.write_text("\n".join(lines) + "\n")
+    assert report.write(both, tmp_path, tmp_path) == 0
+    first, second, _ = readme.read_text().split("between")
+    assert "100,000 cells/s" in first and "200,000" not in first and "10 B a cell" in first
+    assert "200,000 cells/s" in second and "Pyarrow" in second and "codec floor" not in second
+    assert all((tmp_path / chart).exists() for chart in report.CHARTS.values())
+    # The one alone leaves the other as it was, and does not look for what it does not measure.
+    alone = made_up({"penstock_parquet": 100_000, "pyarrow": 70_000})
+    assert [b["ok"] for b in report.bars(alone)] == [False]
+    assert report.write(alone, tmp_path, tmp_path) == 1
+    after = readme.read_text().split("between")
+    assert after[0] == first and "100,000 cells/s" in after[1] and "200,000" not in after[1]
+
+
+def test_parquet_loaders_take_the_corners_they_have_and_their_own_files(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["peers.py", "--formats", "parquet"])
+    args = peers.parse()
+    assert args.plan.loaders == ("penstock_parquet", "pyarrow", "pyarrow_dataset", "huggingface")
+    assert args.output.name == "peers-parquet"
+    files = {name: peers.Data([f"a.{name}"], 10, Path("truth"), 5, 5) for name in peer_loaders.FORMATS}
+    store = peers.Store(Path("/dev/null"), resume=True)
+    run = peers.Peers(
+        args.plan, store, files["h5ad"], files, dict.fromkeys(args.plan.loaders, files["parquet"])
+    )
+    for name in args.plan.loaders:
+        for corner in run.corners(name):
+            run.best[(name, *corner)] = {}
+    tasks = [t for t, *_ in [*run.verify_tasks(), *run.compare_tasks(), *run.steps_tasks()]]
+    assert {f for t in tasks for f in t["files"]} == {"a.parquet"}
+    assert {(t["batch"], t["output"]) for t in tasks} == {(64, "csr"), (64, "dense"), (4096, "csr")}
+    monkeypatch.setattr(sys, "argv", ["peers.py", "--formats", "parquet", "--only", "annloader"])
+    with pytest.raises(SystemExit):
+        peers.parse()
 
 
 def test_the_plan_covers_every_corner() -> None:

@@ -3,10 +3,12 @@
 A file says what `make peers` must know without importing the loader's packages:
 
     TITLE, ENV, ORDER   its name, the lock in ../env, and what it shuffles
+    FORMAT              "parquet" when it reads the cells as Parquet; without it: "h5ad"
     ONCE                True when an epoch must bring each row exactly once; False when it may leave rows out
     FULL_PASS           False when a pass over the whole data set would take minutes: verified on the small set only
     SMALL_FILES         over how many files, at most, the small set is spread
-    BEST                {(batch, output): settings}, the best known ones (performance notes, `--sweep`)
+    BEST                {(batch, output): settings}, the best known ones (performance notes, `--sweep`); corners that
+                        are not there are not measured
     SWEEP               {(batch, output): [settings, ...]}, what --sweep tries
     output_label(output, settings)    what a batch is: type, index width, who owns it
 
@@ -25,8 +27,22 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
-ALL = ("penstock", "annloader", "scdataset", "protoplast")
+FORMATS = ("h5ad", "parquet")
+ALL = (
+    "penstock",
+    "annloader",
+    "scdataset",
+    "protoplast",
+    "penstock_parquet",
+    "pyarrow",
+    "pyarrow_dataset",
+    "huggingface",
+)
 
 
 def load(name: str) -> ModuleType:
     return importlib.import_module(f"{__name__}.{name}")
+
+
+def format_of(name: str) -> str:
+    return str(getattr(load(name), "FORMAT", "h5ad"))
