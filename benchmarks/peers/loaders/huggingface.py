@@ -58,7 +58,7 @@ class Loader:
         import datasets
 
         self.batch_size = batch_size
-        self.cycle = batch_size
+        self.cycle = max(batch_size, buffer)  # filling it is part of a cold rate, and no more than its share
         self.format = format
         self.convert = parquet_files.Converter(files, output, reuse)
         stream = datasets.load_dataset(
