@@ -121,10 +121,19 @@ class Dataset {
   Result<std::shared_ptr<const Dataset>> select_mask(std::span<const std::uint8_t> keep) const;
   // Positions, any order, no duplicates.
   Result<std::shared_ptr<const Dataset>> select_positions(std::span<const std::int64_t> positions) const;
-  // Disjoint random parts with the fractions' sizes (they sum to at most 1), reproducible from seed. The unit
-  // is single rows below 1 M rows, else runs of 256 consecutive rows.
+  // Disjoint random parts with the fractions' sizes (they sum to at most 1; what they leave is in no part),
+  // reproducible from the seed.
+  //   plain        sizes are right to rounding
+  //   stratify_by  so are the rows of each class in each part
+  //   group_by     groups stay whole; sizes are as near as a greedy assignment gets. A part with a fraction >
+  //   0 has a
+  //                group; fewer groups than parts are invalid_argument
+  //   both         groups stay whole, classes are balanced as well as a greedy assignment gets
+  // Columns are read as ObsTable reads them; their codes are reserved from index_memory while this runs.
   Result<std::vector<std::shared_ptr<const Dataset>>> split(std::span<const double> fractions,
-                                                            std::uint64_t seed) const;
+                                                            const SplitOptions& options) const;
+  // The rows that `other`, a selection of the same Dataset, does not have.
+  Result<std::shared_ptr<const Dataset>> select_without(const Dataset& other) const;
 
   // --- rows ---
   struct Location {

@@ -32,6 +32,17 @@ struct OpenOptions {
   std::function<Result<std::shared_ptr<const File>>(const std::string& path)> opener;
 };
 
+struct SplitOptions {
+  std::uint64_t seed = 0;
+  // Obs columns (strings, categories, integers, booleans; several: their combinations). Rows with the same
+  // value are a group, which no two parts share. A missing value is a value of its own.
+  std::vector<std::string> group_by;
+  // Obs columns whose values are kept in the fractions' shares in every part.
+  std::vector<std::string> stratify_by;
+  // Rows of a run that stays together; 0: 1 below 1 M rows, else 256. With group_by or stratify_by: 0 or 1.
+  std::uint64_t unit = 0;
+};
+
 enum class BatchFormat : std::uint8_t { csr, dense };
 enum class OutputType : std::uint8_t { float32, float64, float16, bfloat16, int32, int64, int16, uint8 };
 

@@ -21,6 +21,7 @@ struct EpochCost {
 struct Plan {
   // data
   std::uint64_t n_files = 0, n_rows = 0, n_cols = 0;
+  std::uint64_t n_rows_of_files = 0;  // selected or not
   // order
   bool shuffle = true;
   std::uint64_t seed = 0;

@@ -7,8 +7,8 @@ import html
 import operator
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex, overload
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from penstock.budget import parse_memory
 from penstock.columns import to_series
 from penstock.errors import not_found
 from penstock.paths import PathLike, expand
+from penstock.splits import Folds, checked_seed, rows_of_unit
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -472,54 +473,145 @@ class Dataset:
             "DataLoader(ds, batch_size=64)"
         )
 
+    @overload
+    def split(
+        self,
+        fractions: Mapping[str, float],
+        *,
+        seed: int = 0,
+        group_by: str | Sequence[str] | None = None,
+        stratify_by: str | Sequence[str] | None = None,
+        unit: str | int = "auto",
+    ) -> dict[str, Dataset]: ...
+    @overload
     def split(
         self,
         fractions: Sequence[float],
         *,
         seed: int = 0,
-        group_by: str | None = None,
-        stratify_by: str | None = None,
-        unit: str = "auto",
-    ) -> list[Dataset]:
+        group_by: str | Sequence[str] | None = None,
+        stratify_by: str | Sequence[str] | None = None,
+        unit: str | int = "auto",
+    ) -> list[Dataset]: ...
+    def split(
+        self,
+        fractions: Sequence[float] | Mapping[str, float],
+        *,
+        seed: int = 0,
+        group_by: str | Sequence[str] | None = None,
+        stratify_by: str | Sequence[str] | None = None,
+        unit: str | int = "auto",
+    ) -> list[Dataset] | dict[str, Dataset]:
         """Disjoint random parts.
 
         Parameters
         ----------
         fractions
-            The share of each part; they sum to at most 1.
+            The share of each part, as a list or by name; they sum to at most 1. Rows that they leave are in no
+            part.
         seed
             The same seed gives the same parts.
-        group_by, stratify_by
-            Not there yet.
+        group_by
+            An obs column, or several for their combinations: rows with the same value are a group, which no two
+            parts share. Strings, categories, integers or booleans; a missing value is a group of its own. Sizes
+            are as near to the fractions as whole groups allow (a greedy assignment, larger groups first).
+        stratify_by
+            An obs column, or several: each part gets every class's fraction, rounded down or up. With
+            ``group_by`` too, classes are balanced as well as whole groups allow, approximately.
         unit
-            ``"auto"``: single rows below 1 million rows, else runs of 256 consecutive rows, so that each
-            part is still read in runs.
+            Rows of a run that stays together: ``"row"`` (1), a number, or ``"auto"``: single rows below
+            1 million rows, else runs of 256 consecutive rows, so that each part is still read in runs.
+            ``group_by`` keeps groups and ``stratify_by`` deals out rows, so they take ``"auto"`` or ``"row"``.
 
         Returns
         -------
-        list of Dataset
-            One per fraction.
+        list of Dataset or dict of Dataset
+            One per fraction, in their order; a dict for a mapping.
 
         Raises
         ------
         ValueError
-            The fractions are not positive or sum to more than 1.
-        NotImplementedError
-            ``group_by``, ``stratify_by`` or another ``unit`` is asked for.
+            The fractions are not positive or sum to more than 1; there are fewer groups than parts; a column
+            holds floats, or more than 65,536 different strings.
+        KeyError
+            There is no such column.
+        MemoryBudgetError
+            The codes of the columns (1 to 4 bytes a row) do not fit into what ``index_memory`` has left.
 
         Examples
         --------
         >>> train, val = ds.split([0.9, 0.1], seed=0)
+        >>> parts = ds.split({"train": 0.8, "val": 0.1, "test": 0.1}, group_by="donor")
+        >>> parts["val"].n_obs
+        9120
         """
-        for name, value in (("group_by", group_by), ("stratify_by", stratify_by)):
-            if value is not None:
-                raise NotImplementedError(f"split({name}=...) comes in a later version")
-        if unit != "auto":
-            raise NotImplementedError(f'split(unit={unit!r}) comes in a later version; unit="auto" is there')
-        if operator.index(seed) < 0:
-            raise ValueError(f"seed={seed} must be at least 0")
-        parts = self._handle.split([float(f) for f in fractions], operator.index(seed))
-        return [self._make(self._files, part) for part in parts]
+        values = list(fractions.values()) if isinstance(fractions, Mapping) else fractions
+        handles = self._handle.split(
+            [float(f) for f in values],
+            checked_seed(seed),
+            self._obs_names_of(group_by, "group_by"),
+            self._obs_names_of(stratify_by, "stratify_by"),
+            rows_of_unit(unit),
+        )
+        parts = [self._make(self._files, handle) for handle in handles]
+        return dict(zip(fractions, parts, strict=True)) if isinstance(fractions, Mapping) else parts
+
+    def k_fold(
+        self,
+        k: int,
+        *,
+        seed: int = 0,
+        group_by: str | Sequence[str] | None = None,
+        stratify_by: str | Sequence[str] | None = None,
+        unit: str | int = "auto",
+    ) -> Folds:
+        """K pairs (train, test) for cross-validation; each row is in exactly one test part.
+
+        Parameters
+        ----------
+        k
+            Folds, at least 2.
+        seed, group_by, stratify_by, unit
+            As in `split`: the test parts are a split into ``k`` equal parts.
+
+        Returns
+        -------
+        Folds
+            A sequence of ``k`` pairs of Datasets. A train part is made when its pair is asked for.
+
+        Raises
+        ------
+        ValueError
+            ``k`` is less than 2, or more than there are rows or groups; else as `split`.
+        KeyError, MemoryBudgetError
+            As `split`.
+
+        Examples
+        --------
+        >>> for train, test in ds.k_fold(5, group_by="donor"):
+        ...     loader = penstock.Loader(train, batch_size=1024)
+        """
+        k = operator.index(k)
+        if not 2 <= k <= self.n_obs:
+            raise ValueError(f"k={k} must be from 2 to the number of rows, {self.n_obs:,}")
+        tests = self.split([1 / k] * k, seed=seed, group_by=group_by, stratify_by=stratify_by, unit=unit)
+        return Folds(tests, self._without)
+
+    def _without(self, part: Dataset) -> Dataset:
+        return self._make(self._files, self._handle.select_without(part._handle))
+
+    def _obs_names_of(self, columns: str | Sequence[str] | None, argument: str) -> list[str]:
+        """The obs columns of an argument, which exist."""
+        if columns is None:
+            return []
+        names = [columns] if isinstance(columns, str) else list(columns)
+        if not names:
+            raise ValueError(f"{argument}=[] names no column; leave it out")
+        known = self.obs.columns
+        for name in names:
+            if name not in known:
+                raise not_found("obs has no column", name, known)
+        return names
 
     # --- a look ---
 

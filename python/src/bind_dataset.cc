@@ -181,14 +181,22 @@ void bind_dataset(nb::module_& m) {
           nb::arg("positions"),
           nb::sig("def select_positions(self, positions: numpy.typing.NDArray[numpy.int64]) -> Dataset"))
       .def(
+          "select_without",
+          [](const DatasetHandle& d, const DatasetHandle& other) {
+            return DatasetHandle{unwrap(without_gil([&] { return d.ptr->select_without(*other.ptr); }))};
+          },
+          nb::arg("other"))
+      .def(
           "split",
-          [](const DatasetHandle& d, const std::vector<double>& fractions, std::uint64_t seed) {
-            auto parts = unwrap(without_gil([&] { return d.ptr->split(fractions, seed); }));
+          [](const DatasetHandle& d, const std::vector<double>& fractions, std::uint64_t seed,
+             std::vector<std::string> group_by, std::vector<std::string> stratify_by, std::uint64_t unit) {
+            const SplitOptions options{seed, std::move(group_by), std::move(stratify_by), unit};
+            auto parts = unwrap(without_gil([&] { return d.ptr->split(fractions, options); }));
             std::vector<DatasetHandle> out;
             for (auto& part : parts) out.push_back({std::move(part)});
             return out;
           },
-          nb::arg("fractions"), nb::arg("seed"))
+          nb::arg("fractions"), nb::arg("seed"), nb::arg("group_by"), nb::arg("stratify_by"), nb::arg("unit"))
       .def(
           "locate",
           [](const DatasetHandle& d, std::uint64_t row) {

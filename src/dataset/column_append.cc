@@ -54,23 +54,30 @@ void append(Column& slab, std::size_t i, const std::vector<std::int32_t>* codes,
 
 }  // namespace
 
-Status append_selected(const ColumnSource& source, const FilePart& part, Column& out) {
+Status for_each_selected(const ColumnSource& source, const FilePart& part,
+                         const std::function<Status(Column&, std::size_t)>& f) {
   const std::uint64_t n = source.column->size(), step = source.column->rows_at_once();
-  // A categorical says by its codes what is missing.
-  const bool masked = source.column->masked() && out.kind != Kind::categorical;
-  const std::uint64_t before = out.size();
-  if (masked) out.missing.resize(before, 0);
   RowCursor cursor(part);
   for (std::uint64_t first = 0; first < n; first += step) {
     const std::uint64_t last = std::min(n, first + step);
     if (!cursor.before(last)) continue;
     PENSTOCK_ASSIGN_OR_RETURN(Column slab, read_slab(source, first, last - first));
     while (cursor.before(last)) {
-      const auto i = static_cast<std::size_t>(cursor.next() - first);
-      append(slab, i, source.codes, out);
-      if (masked) out.missing.push_back(slab.missing[i]);
+      PENSTOCK_RETURN_IF_ERROR(f(slab, static_cast<std::size_t>(cursor.next() - first)));
     }
   }
+  return {};
+}
+
+Status append_selected(const ColumnSource& source, const FilePart& part, Column& out) {
+  // A categorical says by its codes what is missing.
+  const bool masked = source.column->masked() && out.kind != Kind::categorical;
+  if (masked) out.missing.resize(out.size(), 0);
+  PENSTOCK_RETURN_IF_ERROR(for_each_selected(source, part, [&](Column& slab, std::size_t i) -> Status {
+    append(slab, i, source.codes, out);
+    if (masked) out.missing.push_back(slab.missing[i]);
+    return {};
+  }));
   if (!masked && !out.missing.empty()) out.missing.resize(out.size(), 0);
   return {};
 }

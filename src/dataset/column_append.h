@@ -1,10 +1,12 @@
-// Appends the selected rows of one file's column to a column over all files, converting on the way.
+// The selected rows of one file's column: one by one, or to the end of a column over all files, converted.
 //
 // Thread contract: pure functions. Metadata path: allocates the rows it returns and a slab of about 64 Ki
 // rows.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "dataset/dataset_impl.h"
@@ -21,6 +23,11 @@ struct ColumnSource {
   const std::vector<std::int32_t>* codes = nullptr;  // local code + 1 -> code of `out`; null: the same
   const ObsColumn* coded = nullptr;                  // strings that go to a categorical: their local codes
 };
+
+// f(slab, i) for every selected row in order: element i of a Column of the source's kind (of kind categorical
+// for strings that are coded). Stops at the first error.
+Status for_each_selected(const ColumnSource& source, const FilePart& part,
+                         const std::function<Status(Column&, std::size_t)>& f);
 
 // `out` has its kind, which is that of the source or one that holds it.
 Status append_selected(const ColumnSource& source, const FilePart& part, Column& out);

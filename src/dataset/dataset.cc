@@ -6,8 +6,10 @@
 
 #include "dataset/dataset_impl.h"
 #include "dataset/opened_files.h"
+#include "dataset/row_keys.h"
 #include "dataset/row_reader.h"
 #include "dataset/selection.h"
+#include "dataset/split.h"
 #include "dataset/verify.h"
 
 namespace penstock {
@@ -50,6 +52,33 @@ std::shared_ptr<const Dataset> make_dataset(std::shared_ptr<const OpenedFiles> o
 Result<std::shared_ptr<const Dataset>> make_selection(const View& from, Result<Parts> parts) {
   if (!parts.ok()) return std::move(parts).status();
   return make_dataset(from.opened(), std::move(parts).value());
+}
+
+Result<std::vector<Parts>> split_selection(const OpenedFiles& opened, std::span<const FilePart> parts,
+                                           std::span<const double> fractions, const SplitOptions& options) {
+  MemoryBudget& budget = *opened.budget;
+  const bool grouped = !options.group_by.empty(), stratified = !options.stratify_by.empty();
+  if (!grouped && !stratified) return split(parts, fractions, options.seed, options.unit, budget);
+  if (options.unit > 1) {
+    return Status::invalid_argument(fmt::format("split: runs of {} rows would cut across {}; leave unit out",
+                                                options.unit, grouped ? "groups" : "classes"));
+  }
+  const auto keys = [&](const std::vector<std::string>& columns) {
+    return RowKeys::read(*opened.obs, columns, parts, budget);
+  };
+  if (!grouped) {
+    PENSTOCK_ASSIGN_OR_RETURN(const RowKeys strata, keys(options.stratify_by));
+    return split_strata(parts, fractions, options.seed, strata, budget);
+  }
+  PENSTOCK_ASSIGN_OR_RETURN(const RowKeys groups, keys(options.group_by));
+  RowKeys strata;
+  if (stratified) {
+    PENSTOCK_ASSIGN_OR_RETURN(strata, keys(options.stratify_by));
+  }
+  auto out = split_groups(parts, fractions, options.seed, groups, stratified ? &strata : nullptr, budget);
+  if (out.ok() || out.status().code() != StatusCode::invalid_argument) return out;
+  return std::move(out).status().with_context(
+      fmt::format("split by {}", fmt::join(options.group_by, " and ")));
 }
 
 }  // namespace
@@ -168,13 +197,21 @@ Result<std::shared_ptr<const Dataset>> Dataset::select_positions(
 }
 
 Result<std::vector<std::shared_ptr<const Dataset>>> Dataset::split(std::span<const double> fractions,
-                                                                   std::uint64_t seed) const {
+                                                                   const SplitOptions& options) const {
   const auto& opened = view(*this).opened();
   PENSTOCK_ASSIGN_OR_RETURN(auto selections,
-                            internal::split(impl_->parts(), fractions, seed, *opened->budget));
+                            internal::split_selection(*opened, impl_->parts(), fractions, options));
   std::vector<std::shared_ptr<const Dataset>> out;
   for (internal::Parts& parts : selections) out.push_back(internal::make_dataset(opened, std::move(parts)));
   return out;
+}
+
+Result<std::shared_ptr<const Dataset>> Dataset::select_without(const Dataset& other) const {
+  if (view(*this).opened() != view(other).opened()) {
+    return Status::invalid_argument("rows of another Dataset cannot be left out of this one");
+  }
+  return internal::make_selection(view(*this), internal::select_without(impl_->parts(), other.impl().parts(),
+                                                                        *view(*this).opened()->budget));
 }
 
 Result<Dataset::Location> Dataset::locate(std::uint64_t global_row) const {

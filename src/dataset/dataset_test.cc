@@ -104,7 +104,7 @@ TEST_F(DatasetTest, SelectionsKeepGlobalNumbers) {
   EXPECT_EQ(some->n_obs_total(), 330u);
   EXPECT_FALSE(some->global_rows(some->n_obs(), rows).ok());
   const std::vector<double> fractions{0.9, 0.1};
-  const auto parts = *both->split(fractions, 0);
+  const auto parts = *both->split(fractions, {});
   EXPECT_EQ(parts[0]->n_obs(), 297u);
   EXPECT_EQ(parts[1]->n_obs(), 33u);
   EXPECT_EQ(parts[1]->obs_names()->size(), 33u);

@@ -364,4 +364,54 @@ Result<Label> ObsTable::label(const std::string& name, const std::vector<std::st
   return label;
 }
 
+Status ObsTable::keys(const std::string& name, std::span<const FilePart> parts,
+                      const std::function<Status(std::span<const ObsKey>)>& sink) const {
+  PENSTOCK_ASSIGN_OR_RETURN(const auto column, merged(name));
+  if (column->kind == Kind::floating) {
+    return Status::invalid_argument(
+        fmt::format("obs column '{}' is {}: nearly every row of it is a group of its own; use a column of "
+                    "strings, categories, "
+                    "integers or booleans (pandas.cut makes categories of numbers)",
+                    name, column->dtype));
+  }
+  return guarded(name, [&]() -> Status {
+    const bool coded = column->kind == Kind::categorical || column->kind == Kind::string;
+    std::shared_ptr<const Union> all;
+    if (coded) {
+      PENSTOCK_ASSIGN_OR_RETURN(all, united(name, *column));
+    }
+    constexpr std::size_t kAtOnce = 4096;
+    std::vector<ObsKey> keys;
+    keys.reserve(kAtOnce);
+    const auto flush = [&]() -> Status {
+      PENSTOCK_RETURN_IF_ERROR(sink(keys));
+      keys.clear();
+      return {};
+    };
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      ColumnSource source{.column = column->files[i].get()};
+      if (coded) {
+        source.n_categories = column->lists[i] ? column->lists[i]->names.size() : 0;
+        source.codes = &all->codes[i];
+        source.coded = all->coded[i] ? all->coded[i]->column.get() : nullptr;
+      }
+      PENSTOCK_RETURN_IF_ERROR(
+          for_each_selected(source, parts[i], [&](Column& slab, std::size_t row) -> Status {
+            ObsKey key;
+            if (coded) {
+              const std::int32_t code = (*source.codes)[static_cast<std::size_t>(slab.codes[row] + 1)];
+              key = {std::max(code, 0), code < 0};
+            } else {
+              key.missing = !slab.missing.empty() && slab.missing[row] != 0;
+              if (!key.missing)
+                key.value = slab.kind == Kind::boolean ? slab.booleans[row] : slab.integers[row];
+            }
+            keys.push_back(key);
+            return keys.size() == kAtOnce ? flush() : Status();
+          }));
+    }
+    return keys.empty() ? Status() : flush();
+  });
+}
+
 }  // namespace penstock::internal

@@ -6,9 +6,12 @@
 // strings are reserved from the index budget under `obs`; values that are returned belong to the caller.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -20,6 +23,13 @@
 #include "source/table.h"
 
 namespace penstock::internal {
+
+// A value of a column as something to compare by equality: an integer, a boolean, or a code of a category. It
+// means the same over all files.
+struct ObsKey {
+  std::int64_t value = 0;  // 0 when missing
+  bool missing = false;
+};
 
 class ObsTable {
  public:
@@ -39,6 +49,9 @@ class ObsTable {
   // Sorted union over all rows of all files.
   Result<std::vector<std::string>> categories(const std::string& name) const;
   Result<Label> label(const std::string& name, const std::vector<std::string>* given) const;
+  // The selected rows of a column as keys, in order, some thousands at a time. invalid_argument for floats.
+  Status keys(const std::string& name, std::span<const FilePart> parts,
+              const std::function<Status(std::span<const ObsKey>)>& sink) const;
 
  private:
   // A column over the files, opened: its arrays and lists, without values.

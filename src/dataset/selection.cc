@@ -3,144 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
-#include <new>
 
-#include "base/permutation.h"
+#include "dataset/rows_builder.h"
 
 namespace penstock::internal {
-
-namespace {
-
-// Collects rows of one file, ascending.
-class Builder {
- public:
-  void add(RowIndex row) {
-    if (buffered_ == kBuffer) flush();
-    buffer_[buffered_++] = static_cast<std::uint32_t>(row);
-    ++count_;
-  }
-  void add_range(RowIndex first, RowIndex last) {
-    if (first >= last) return;
-    flush();
-    rows_.addRange(first, last);
-    count_ += last - first;
-  }
-
-  // The part of `from` that was collected; the builder is empty afterwards.
-  Result<FilePart> take(const FilePart& from, MemoryBudget& budget) {
-    flush();
-    FilePart part = from;
-    part.n_selected = count_;
-    if (count_ == from.n_selected) {
-      clear();
-      return part;  // everything: shares the bitmap of `from`, if it has one
-    }
-    rows_.runOptimize();
-    rows_.shrinkToFit();
-    // The bitmap keeps its reservation beside it, for as long as any selection uses it.
-    struct Held {
-      Reservation reservation;
-      Bitmap rows;
-    };
-    const ByteCount bytes = rows_.getSizeInBytes(false) + sizeof(Held);
-    auto held = std::make_shared<Held>();
-    PENSTOCK_ASSIGN_OR_RETURN(held->reservation, budget.reserve(MemoryTag::index, bytes));
-    held->rows.swap(rows_);
-    part.selected = std::shared_ptr<const Bitmap>(held, &held->rows);
-    clear();
-    return part;
-  }
-
- private:
-  static constexpr std::size_t kBuffer = 4096;
-  void flush() {
-    if (buffered_ > 0) rows_.addMany(buffered_, buffer_.data());
-    buffered_ = 0;
-  }
-  void clear() {
-    Bitmap none;
-    rows_.swap(none);
-    count_ = 0;
-    buffered_ = 0;
-  }
-
-  Bitmap rows_;
-  std::vector<std::uint32_t> buffer_ = std::vector<std::uint32_t>(kBuffer);
-  std::size_t buffered_ = 0;
-  std::uint64_t count_ = 0;
-};
-
-// CRoaring throws when the system has no memory.
-template <class F>
-auto guarded(F&& f) -> decltype(f()) {
-  try {
-    return f();
-  } catch (const std::exception&) {
-    return Status::budget("the system has no memory for a selection of rows");
-  }
-}
-
-// Cuts [0, n) of a random order of the positions into parts; see Dataset::split. The order is a keyed
-// permutation of units of consecutive positions; only the last unit is short, so the units behind it start
-// earlier.
-class SplitOrder {
- public:
-  static constexpr std::uint64_t kSingleRows = 1'000'000, kRun = 256, kStream = 0x73706c6974;  // "split"
-
-  SplitOrder(std::uint64_t n, std::vector<std::uint64_t> bounds, std::uint64_t seed)
-      : n_(n),
-        unit_(n < kSingleRows ? 1 : kRun),
-        n_units_((n + unit_ - 1) / unit_),
-        order_(n_units_, mix(seed, kStream, 0)),
-        bounds_(std::move(bounds)),
-        last_place_(n_units_ == 0 ? 0 : order_(n_units_ - 1)),
-        short_by_(n_units_ * unit_ - n) {}
-
-  // f(part, count) for consecutive runs of positions from 0 to n; part == number of parts: in none.
-  template <class F>
-  void for_each_run(F&& f) const {
-    for (std::uint64_t u = 0; u < n_units_; ++u) {
-      const std::uint64_t place = order_(u);
-      std::uint64_t at = place * unit_ - (place > last_place_ ? short_by_ : 0);
-      const std::uint64_t end = at + (u + 1 == n_units_ ? unit_ - short_by_ : unit_);
-      while (at < end) {
-        const auto above = std::upper_bound(bounds_.begin(), bounds_.end(), at);
-        const std::uint64_t stop = above == bounds_.end() ? end : std::min(end, *above);
-        f(static_cast<std::size_t>(above - bounds_.begin()), stop - at);
-        at = stop;
-      }
-    }
-  }
-
- private:
-  const std::uint64_t n_, unit_, n_units_;
-  const KeyedPermutation order_;
-  const std::vector<std::uint64_t> bounds_;  // the end of each part
-  const std::uint64_t last_place_, short_by_;
-};
-
-Result<std::vector<std::uint64_t>> split_bounds(std::span<const double> fractions, std::uint64_t n) {
-  if (fractions.empty()) return Status::invalid_argument("split: no fractions");
-  std::vector<std::uint64_t> bounds;
-  double sum = 0;
-  for (const double fraction : fractions) {
-    if (!(fraction >= 0 && fraction <= 1)) {
-      return Status::invalid_argument(fmt::format("split: {} is not a fraction from 0 to 1", fraction));
-    }
-    sum += fraction;
-    if (sum > 1 + 1e-9) {
-      return Status::invalid_argument(fmt::format("split: the fractions sum to {}, more than 1", sum));
-    }
-    const double end = std::nearbyint(std::min(sum, 1.0) * static_cast<double>(n));
-    bounds.push_back(std::min(n, static_cast<std::uint64_t>(end)));
-  }
-  // 0.7 + 0.2 + 0.1 is not quite 1; nobody means to leave a row out by that.
-  if (sum > 1 - 1e-9) bounds.back() = n;
-  return bounds;
-}
-
-}  // namespace
 
 const Bitmap& RowCursor::empty() {
   static const Bitmap none;
@@ -161,7 +27,7 @@ Result<Parts> select_slice(std::span<const FilePart> parts, std::uint64_t start,
       std::min(step, std::max<std::uint64_t>(stop, 1));  // beyond the end is beyond the end, without overflow
   return guarded([&]() -> Result<Parts> {
     Parts out;
-    Builder builder;
+    RowsBuilder builder;
     std::uint64_t next = start, first = 0;  // the next position wanted; the first of this file
     for (const FilePart& part : parts) {
       const std::uint64_t end = std::min(stop, first + part.n_selected);
@@ -200,7 +66,7 @@ Result<Parts> select_mask(std::span<const FilePart> parts, std::span<const std::
   }
   return guarded([&]() -> Result<Parts> {
     Parts out;
-    Builder builder;
+    RowsBuilder builder;
     std::size_t position = 0;
     for (const FilePart& part : parts) {
       RowCursor cursor(part);
@@ -232,7 +98,7 @@ Result<Parts> select_positions(std::span<const FilePart> parts, std::span<const 
           fmt::format("row {} is asked for twice; a selection holds every row once", *twice));
     }
     Parts out;
-    Builder builder;
+    RowsBuilder builder;
     std::uint64_t first = 0;
     auto next = sorted.begin();
     for (const FilePart& part : parts) {
@@ -265,52 +131,25 @@ Result<Parts> select_positions(std::span<const FilePart> parts, std::span<const 
   });
 }
 
-Result<std::vector<Parts>> split(std::span<const FilePart> parts, std::span<const double> fractions,
-                                 std::uint64_t seed, MemoryBudget& budget) {
-  const std::uint64_t n = selected_rows(parts);
-  PENSTOCK_ASSIGN_OR_RETURN(auto bounds, split_bounds(fractions, n));
-  return guarded([&]() -> Result<std::vector<Parts>> {
-    const SplitOrder order(n, std::move(bounds), seed);
-    std::vector<Parts> out(fractions.size());
-    std::vector<Builder> builders(fractions.size() + 1);  // the last collects what no part gets
-    std::size_t file = 0;
-    std::uint64_t done = 0;  // selected rows of this file that have been dealt out
-    RowCursor cursor(parts.empty() ? FilePart() : parts[0]);
-    Status status;
-    const auto finish_full_files = [&] {
-      while (status.ok() && file < parts.size() && done == parts[file].n_selected) {
-        for (std::size_t i = 0; i < out.size() && status.ok(); ++i) {
-          auto taken = builders[i].take(parts[file], budget);
-          if (!taken.ok()) {
-            status = std::move(taken).status();
-          } else {
-            out[i].push_back(std::move(taken).value());
-          }
+Result<Parts> select_without(std::span<const FilePart> parts, std::span<const FilePart> others,
+                             MemoryBudget& budget) {
+  return guarded([&]() -> Result<Parts> {
+    Parts out;
+    RowsBuilder builder;
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      RowCursor cursor(parts[i]), other(others[i]);
+      std::uint64_t left = others[i].n_selected;
+      RowIndex skip = left > 0 ? other.next() : 0;
+      for (std::uint64_t n = 0; n < parts[i].n_selected; ++n) {
+        const RowIndex row = cursor.next();
+        while (left > 0 && skip < row) {
+          if (--left > 0) skip = other.next();
         }
-        builders.back() = Builder();
-        done = 0;
-        if (++file < parts.size()) cursor = RowCursor(parts[file]);
+        if (left == 0 || skip != row) builder.add(row);
       }
-    };
-    finish_full_files();
-    order.for_each_run([&](std::size_t part, std::uint64_t count) {
-      while (count > 0 && status.ok()) {
-        const std::uint64_t here = std::min(count, parts[file].n_selected - done);
-        if (!parts[file].selected) {
-          if (here == 1) {
-            builders[part].add(done);
-          } else {
-            builders[part].add_range(done, done + here);
-          }
-        } else {
-          for (std::uint64_t i = 0; i < here; ++i) builders[part].add(cursor.next());
-        }
-        done += here;
-        count -= here;
-        finish_full_files();
-      }
-    });
-    if (!status.ok()) return status;
+      PENSTOCK_ASSIGN_OR_RETURN(FilePart taken, builder.take(parts[i], budget));
+      out.push_back(std::move(taken));
+    }
     return out;
   });
 }

@@ -66,9 +66,9 @@ Result<Parts> select_mask(std::span<const FilePart> parts, std::span<const std::
 // In any order; one out of range or twice is invalid_argument.
 Result<Parts> select_positions(std::span<const FilePart> parts, std::span<const std::int64_t> positions,
                                MemoryBudget& budget);
-// See Dataset::split.
-Result<std::vector<Parts>> split(std::span<const FilePart> parts, std::span<const double> fractions,
-                                 std::uint64_t seed, MemoryBudget& budget);
+// The rows that `others`, a selection of the same files, does not have.
+Result<Parts> select_without(std::span<const FilePart> parts, std::span<const FilePart> others,
+                             MemoryBudget& budget);
 
 // Global numbers of positions [first, first + out.size()), which exist.
 void global_rows(std::span<const FilePart> parts, std::uint64_t first, std::span<std::int64_t> out);

@@ -137,90 +137,17 @@ TEST(Selection, GlobalRowsFromAnywhere) {
   }
 }
 
-// --- split ---
-
-std::vector<Parts> split_or_die(const Parts& from, const std::vector<double>& fractions, std::uint64_t seed,
-                                MemoryBudget& budget) {
-  auto out = split(from, fractions, seed, budget);
-  EXPECT_TRUE(out.ok()) << out.status().to_string();
-  return std::move(out).value();
-}
-
-TEST(Split, PartsAreDisjointAndOfExactSize) {
+TEST(Selection, WithoutAnother) {
   const auto budget = ample();
-  for (const Parts& from : starting_points(*budget)) {
-    const Rows rows = rows_of(from);
-    const double n = static_cast<double>(rows.size());
-    for (const std::vector<double>& fractions : {std::vector<double>{0.9, 0.1},
-                                                 {0.7, 0.2, 0.1},
-                                                 {1.0 / 3, 1.0 / 3, 1.0 / 3},
-                                                 {0.25},
-                                                 {1.0},
-                                                 {0.0, 1.0}}) {
-      const auto parts = split_or_die(from, fractions, 0, *budget);
-      std::set<std::int64_t> seen;
-      double end = 0, begin = 0;
-      for (std::size_t i = 0; i < parts.size(); ++i) {
-        const Rows mine = rows_of(parts[i]);
-        ASSERT_TRUE(std::is_sorted(mine.begin(), mine.end()));
-        ASSERT_EQ(parts[i].size(), from.size());
-        end += fractions[i];
-        ASSERT_EQ(static_cast<double>(mine.size()), std::nearbyint(end * n) - std::nearbyint(begin * n));
-        begin = end;
-        for (const std::int64_t row : mine) ASSERT_TRUE(seen.insert(row).second);
-      }
-      ASSERT_TRUE(std::includes(rows.begin(), rows.end(), seen.begin(), seen.end()));
+  const Parts all = whole({10, 0, 37, 1, 0, 200});
+  for (const Parts& from : {all, *select_slice(all, 1, 248, 3, *budget)}) {
+    for (const Parts& other :
+         {all, *select_slice(all, 0, 0, 1, *budget), *select_slice(all, 5, 100, 2, *budget)}) {
+      const Rows a = rows_of(from), b = rows_of(other);
+      Rows expected;
+      std::set_difference(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(expected));
+      ASSERT_EQ(rows_of(*select_without(from, other, *budget)), expected);
     }
-  }
-}
-
-TEST(Split, IsReproducibleFromTheSeed) {
-  const auto budget = ample();
-  const Parts all = whole({100, 900});
-  const auto a = split_or_die(all, {0.5, 0.5}, 1, *budget), b = split_or_die(all, {0.5, 0.5}, 1, *budget),
-             c = split_or_die(all, {0.5, 0.5}, 2, *budget);
-  EXPECT_EQ(rows_of(a[0]), rows_of(b[0]));
-  EXPECT_NE(rows_of(a[0]), rows_of(c[0]));
-  // Spread over the whole: each file gives about half.
-  EXPECT_NEAR(static_cast<double>(a[0][0].n_selected), 50, 20);
-}
-
-TEST(Split, LargeSetsAreSplitByRuns) {
-  const auto budget = ample();
-  const std::uint64_t n = 1'000'003;
-  const Parts all = whole({n / 3, n - n / 3});
-  const auto parts = split_or_die(all, {0.8, 0.15, 0.05}, 9, *budget);
-  std::uint64_t total = 0;
-  std::vector<std::uint8_t> owner(n, 0);
-  for (std::size_t i = 0; i < parts.size(); ++i) {
-    for (const std::int64_t row : rows_of(parts[i])) {
-      ASSERT_EQ(owner[static_cast<std::size_t>(row)], 0);
-      owner[static_cast<std::size_t>(row)] = static_cast<std::uint8_t>(i + 1);
-    }
-    total += selected_rows(parts[i]);
-  }
-  EXPECT_EQ(total, n);
-  EXPECT_EQ(selected_rows(parts[0]), 800'002u);
-  // Rows change hands at the borders of runs of 256, and at most twice elsewhere (where a part ends in a
-  // run).
-  int elsewhere = 0;
-  for (std::size_t i = 1; i < n; ++i) elsewhere += owner[i] != owner[i - 1] && i % 256 != 0 ? 1 : 0;
-  EXPECT_LE(elsewhere, 2);
-  // A selection of such a set is split by runs of its own positions.
-  const Parts odd = *select_slice(whole({3 * n}), 0, 3 * n, 2, *budget);
-  const auto halves = split_or_die(odd, {0.5, 0.5}, 9, *budget);
-  EXPECT_EQ(selected_rows(halves[0]) + selected_rows(halves[1]), selected_rows(odd));
-}
-
-TEST(Split, BadFractionsAreRefused) {
-  const auto budget = ample();
-  const Parts all = whole({10});
-  for (const std::vector<double>& bad : {std::vector<double>{},
-                                         {-0.1},
-                                         {0.6, 0.6},
-                                         {std::nan("")},
-                                         {std::numeric_limits<double>::infinity()}}) {
-    EXPECT_EQ(split(all, bad, 0, *budget).status().code(), StatusCode::invalid_argument);
   }
 }
 

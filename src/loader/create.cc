@@ -277,6 +277,7 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
   p.n_files = c.parts.size();
   p.n_rows = c.blocks.rows();
   p.n_cols = c.n_cols;
+  p.n_rows_of_files = all_rows;
   p.shuffle = options.shuffle;
   p.seed = options.seed;
   p.batch_size = options.batch_size;

@@ -9,6 +9,9 @@
 namespace penstock {
 namespace {
 
+// A selection that makes an epoch read more than this many times the bytes of its rows gets a line of advice.
+constexpr double kScattered = 2;
+
 std::string seconds_text(double s) {
   if (s < 10) return fmt::format("{:.1f} s", s);
   if (s < 120) return fmt::format("{:.0f} s", s);
@@ -38,6 +41,12 @@ std::string Plan::to_text() const {
       "  data     {} x {} in {}; an epoch reads {} in {} ({:.2f}x the selection's chunks) and decodes {}\n",
       format_count(n_rows), format_count(n_cols), plural(n_files, "file"), format_bytes(bytes_to_read),
       plural(requests, "request"), read_amplification, format_bytes(bytes_to_decode));
+  if (read_amplification > kScattered && n_rows < n_rows_of_files) {
+    t += fmt::format(
+        "           reads {:.1f} times the bytes of its rows: the selected {} of {} rows lie scattered among "
+        "others; split(unit=256) keeps runs together\n",
+        read_amplification, format_count(n_rows), format_count(n_rows_of_files));
+  }
   if (shuffle) {
     t += fmt::format(
         "  shuffle  {} of ~{} cells, {:.0f} of them in a window of {}; a batch of {} is worth {} independent "
@@ -83,6 +92,7 @@ std::string Plan::to_json() const {
   j["n_files"] = n_files;
   j["n_rows"] = n_rows;
   j["n_cols"] = n_cols;
+  j["n_rows_of_files"] = n_rows_of_files;
   j["shuffle"] = shuffle;
   j["seed"] = seed;
   j["batch_size"] = batch_size;

@@ -1,4 +1,4 @@
-"""Rows chosen by slice, mask and position; split."""
+"""Rows chosen by slice, mask and position."""
 
 from __future__ import annotations
 
@@ -86,35 +86,6 @@ def test_bad_keys(ds):
         ds[1, 2, 3]
     with pytest.raises(TypeError, match=r"penstock\.Loader"):
         iter(ds)
-
-
-def test_split(ds):
-    train, val, rest = ds.split([0.6, 0.3, 0.1], seed=3)
-    assert [p.n_obs for p in (train, val, rest)] == pytest.approx([1801, 900, 300], abs=1)
-    assert (
-        len(np.unique(np.concatenate([rows(p) for p in (train, val, rest)])))
-        == train.n_obs + val.n_obs + rest.n_obs
-    )
-    again, *_ = ds.split([0.6, 0.3, 0.1], seed=3)
-    np.testing.assert_array_equal(rows(again), rows(train))
-    other, *_ = ds.split([0.6, 0.3, 0.1], seed=4)
-    assert not np.array_equal(rows(other), rows(train))
-    assert train.categories("colour") == ds.categories("colour")
-    half, *_ = ds[::2].split([0.5])
-    assert set(rows(half)) <= set(range(0, 3001, 2))
-
-
-def test_split_arguments(ds):
-    for bad in ([0.9, 0.2], [-0.1, 0.5], [], [float("nan")]):
-        with pytest.raises(ValueError):
-            ds.split(bad)
-    with pytest.raises(ValueError):
-        ds.split([0.5], seed=-1)
-    for name in ("group_by", "stratify_by"):
-        with pytest.raises(NotImplementedError, match=name):
-            ds.split([0.5], **{name: "colour"})
-    with pytest.raises(NotImplementedError, match="unit"):
-        ds.split([0.5], unit="block")
 
 
 def test_pickle_carries_the_selection(ds):
