@@ -4,82 +4,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <new>
 
 #include "base/permutation.h"
+#include "dataset/selection_builder.h"
 
 namespace penstock::internal {
 
 namespace {
-
-// Collects rows of one file, ascending.
-class Builder {
- public:
-  void add(RowIndex row) {
-    if (buffered_ == kBuffer) flush();
-    buffer_[buffered_++] = static_cast<std::uint32_t>(row);
-    ++count_;
-  }
-  void add_range(RowIndex first, RowIndex last) {
-    if (first >= last) return;
-    flush();
-    rows_.addRange(first, last);
-    count_ += last - first;
-  }
-
-  // The part of `from` that was collected; the builder is empty afterwards.
-  Result<FilePart> take(const FilePart& from, MemoryBudget& budget) {
-    flush();
-    FilePart part = from;
-    part.n_selected = count_;
-    if (count_ == from.n_selected) {
-      clear();
-      return part;  // everything: shares the bitmap of `from`, if it has one
-    }
-    rows_.runOptimize();
-    rows_.shrinkToFit();
-    // The bitmap keeps its reservation beside it, for as long as any selection uses it.
-    struct Held {
-      Reservation reservation;
-      Bitmap rows;
-    };
-    const ByteCount bytes = rows_.getSizeInBytes(false) + sizeof(Held);
-    auto held = std::make_shared<Held>();
-    PENSTOCK_ASSIGN_OR_RETURN(held->reservation, budget.reserve(MemoryTag::index, bytes));
-    held->rows.swap(rows_);
-    part.selected = std::shared_ptr<const Bitmap>(held, &held->rows);
-    clear();
-    return part;
-  }
-
- private:
-  static constexpr std::size_t kBuffer = 4096;
-  void flush() {
-    if (buffered_ > 0) rows_.addMany(buffered_, buffer_.data());
-    buffered_ = 0;
-  }
-  void clear() {
-    Bitmap none;
-    rows_.swap(none);
-    count_ = 0;
-    buffered_ = 0;
-  }
-
-  Bitmap rows_;
-  std::vector<std::uint32_t> buffer_ = std::vector<std::uint32_t>(kBuffer);
-  std::size_t buffered_ = 0;
-  std::uint64_t count_ = 0;
-};
-
-// CRoaring throws when the system has no memory.
-template <class F>
-auto guarded(F&& f) -> decltype(f()) {
-  try {
-    return f();
-  } catch (const std::exception&) {
-    return Status::budget("the system has no memory for a selection of rows");
-  }
-}
 
 // Cuts [0, n) of a random order of the positions into parts; see Dataset::split. The order is a keyed
 // permutation of units of consecutive positions; only the last unit is short, so the units behind it start
@@ -159,9 +90,9 @@ Result<Parts> select_slice(std::span<const FilePart> parts, std::uint64_t start,
   stop = std::min(stop, selected_rows(parts));
   step =
       std::min(step, std::max<std::uint64_t>(stop, 1));  // beyond the end is beyond the end, without overflow
-  return guarded([&]() -> Result<Parts> {
+  return guard_selection([&]() -> Result<Parts> {
     Parts out;
-    Builder builder;
+    SelectionBuilder builder;
     std::uint64_t next = start, first = 0;  // the next position wanted; the first of this file
     for (const FilePart& part : parts) {
       const std::uint64_t end = std::min(stop, first + part.n_selected);
@@ -198,9 +129,9 @@ Result<Parts> select_mask(std::span<const FilePart> parts, std::span<const std::
     return Status::invalid_argument(
         fmt::format("a mask of {} rows for a dataset of {}", format_count(keep.size()), format_count(n)));
   }
-  return guarded([&]() -> Result<Parts> {
+  return guard_selection([&]() -> Result<Parts> {
     Parts out;
-    Builder builder;
+    SelectionBuilder builder;
     std::size_t position = 0;
     for (const FilePart& part : parts) {
       RowCursor cursor(part);
@@ -218,7 +149,7 @@ Result<Parts> select_mask(std::span<const FilePart> parts, std::span<const std::
 Result<Parts> select_positions(std::span<const FilePart> parts, std::span<const std::int64_t> positions,
                                MemoryBudget& budget) {
   const std::uint64_t n = selected_rows(parts);
-  return guarded([&]() -> Result<Parts> {
+  return guard_selection([&]() -> Result<Parts> {
     std::vector<std::int64_t> sorted(positions.begin(), positions.end());
     std::sort(sorted.begin(), sorted.end());
     if (!sorted.empty() && (sorted.front() < 0 || static_cast<std::uint64_t>(sorted.back()) >= n)) {
@@ -232,7 +163,7 @@ Result<Parts> select_positions(std::span<const FilePart> parts, std::span<const 
           fmt::format("row {} is asked for twice; a selection holds every row once", *twice));
     }
     Parts out;
-    Builder builder;
+    SelectionBuilder builder;
     std::uint64_t first = 0;
     auto next = sorted.begin();
     for (const FilePart& part : parts) {
@@ -269,10 +200,10 @@ Result<std::vector<Parts>> split(std::span<const FilePart> parts, std::span<cons
                                  std::uint64_t seed, MemoryBudget& budget) {
   const std::uint64_t n = selected_rows(parts);
   PENSTOCK_ASSIGN_OR_RETURN(auto bounds, split_bounds(fractions, n));
-  return guarded([&]() -> Result<std::vector<Parts>> {
+  return guard_selection([&]() -> Result<std::vector<Parts>> {
     const SplitOrder order(n, std::move(bounds), seed);
     std::vector<Parts> out(fractions.size());
-    std::vector<Builder> builders(fractions.size() + 1);  // the last collects what no part gets
+    std::vector<SelectionBuilder> builders(fractions.size() + 1);  // the last collects what no part gets
     std::size_t file = 0;
     std::uint64_t done = 0;  // selected rows of this file that have been dealt out
     RowCursor cursor(parts.empty() ? FilePart() : parts[0]);
@@ -287,7 +218,7 @@ Result<std::vector<Parts>> split(std::span<const FilePart> parts, std::span<cons
             out[i].push_back(std::move(taken).value());
           }
         }
-        builders.back() = Builder();
+        builders.back() = SelectionBuilder();
         done = 0;
         if (++file < parts.size()) cursor = RowCursor(parts[file]);
       }
