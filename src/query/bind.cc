@@ -357,7 +357,10 @@ class Binder {
     }
     if (left.form == Form::list || right.form == Form::list) return mismatch(op, left, right, at);
     if (left.form == Form::constant && right.form == Form::constant) return constants(op, left, right, at);
-    if (left.form == Form::constant) return compare(mirrored(op), right, left, at, membership);
+    if (left.form == Form::constant) {
+      if (membership && !is_text(left.value)) return mismatch(op, left, right, at, "`in` takes a list");
+      return compare(mirrored(op), right, left, at, membership);
+    }
     return compare(op, left, right, at, membership);
   }
 
@@ -483,7 +486,8 @@ class Binder {
         if (is_text(value)) texts.push_back(std::get<std::string>(value.value));
       }
       question.possible = [texts = std::move(texts), missing](const ColumnBounds* bounds) {
-        unsigned out = bounds != nullptr && bounds->missing == 0U ? kFalse : kFalse | missing;
+        if (bounds == nullptr) return kFalse | kTrue;
+        unsigned out = bounds->missing == 0U ? kFalse : kFalse | missing;
         for (const std::string& text : texts) out |= possible_of_text(bounds, missing, Comparison::eq, text);
         return out;
       };
