@@ -32,15 +32,21 @@ void put(std::string& out, T value) {
 
 std::string_view name_of(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
-std::uint64_t digest_of(const OpenedFiles& opened, std::span<const FilePart> all) {
+std::uint64_t digest_of(std::span<const std::string> paths, std::span<const FilePart> all) {
   std::string text;
   for (std::size_t i = 0; i < all.size(); ++i) {
-    const std::string_view name = name_of(opened.files[i].path);
+    const std::string_view name = name_of(paths[i]);
     put(text, static_cast<std::uint64_t>(name.size()));
     text += name;
     put(text, all[i].n_selected);
   }
   return fnv1a(text);
+}
+
+std::vector<std::string> paths_of(const OpenedFiles& opened) {
+  std::vector<std::string> paths;
+  for (const OpenedFiles::File& file : opened.files) paths.push_back(file.path);
+  return paths;
 }
 
 // A bitmap in the portable format (https://github.com/RoaringBitmap/RoaringFormatSpec), row by row: nothing
@@ -119,14 +125,14 @@ class BitmapParser {
 
 }  // namespace
 
-std::string selection_bytes(const OpenedFiles& opened, std::span<const FilePart> parts) {
-  const std::vector<FilePart> all = all_rows(opened);
+std::string selection_bytes(std::span<const std::string> paths, std::span<const FilePart> all,
+                            std::span<const FilePart> parts) {
   std::string out(kMagic);
   put(out, kVersion);
   put(out, static_cast<std::uint32_t>(parts.size()));
-  put(out, digest_of(opened, all));
+  put(out, digest_of(paths, all));
   for (std::size_t i = 0; i < parts.size(); ++i) {
-    const std::string_view name = name_of(opened.files[i].path);
+    const std::string_view name = name_of(paths[i]);
     put(out, static_cast<std::uint32_t>(name.size()));
     out += name;
     put(out, all[i].n_selected);
@@ -143,8 +149,9 @@ std::string selection_bytes(const OpenedFiles& opened, std::span<const FilePart>
   return out;
 }
 
-Result<Parts> parse_selection(const OpenedFiles& opened, std::span<const std::byte> bytes,
-                              std::string_view label) {
+Result<Parts> parse_selection(std::span<const std::string> paths, std::span<const FilePart> all,
+                              std::span<const std::byte> bytes, std::string_view label,
+                              MemoryBudget& budget) {
   const auto corrupt = [&](std::string_view what) {
     return Status::corrupt(fmt::format("{}: {}; save the selection again", label, what));
   };
@@ -160,7 +167,6 @@ Result<Parts> parse_selection(const OpenedFiles& opened, std::span<const std::by
   const std::string_view before(reinterpret_cast<const char*>(bytes.data()), body);
   if (tail.u64() != fnv1a(before)) return corrupt("the bytes were cut or changed");
 
-  const std::vector<FilePart> all = all_rows(opened);
   const std::uint64_t n_files = in.u32(), digest = in.u64();
   const auto other = [&](std::string_view what) {
     return Status::invalid_argument(fmt::format("{}: a selection of other files: {}", label, what));
@@ -177,7 +183,7 @@ Result<Parts> parse_selection(const OpenedFiles& opened, std::span<const std::by
       if (i == all.size()) {
         return other(fmt::format("its file {} is {}, here there are {}", i + 1, name, all.size()));
       }
-      const std::string_view here = name_of(opened.files[i].path);
+      const std::string_view here = name_of(paths[i]);
       if (name != here) return other(fmt::format("its file {} is {}, here it is {}", i + 1, name, here));
       if (rows != all[i].n_selected) {
         return other(fmt::format("{} had {} rows, here it has {}", name, format_count(rows),
@@ -188,16 +194,16 @@ Result<Parts> parse_selection(const OpenedFiles& opened, std::span<const std::by
       } else if (!BitmapParser(in.bytes(size), rows, builder).run()) {
         return corrupt(fmt::format("the rows of {} are no bitmap of its {} rows", name, format_count(rows)));
       }
-      PENSTOCK_ASSIGN_OR_RETURN(FilePart part, builder.take(all[i], *opened.budget));
+      PENSTOCK_ASSIGN_OR_RETURN(FilePart part, builder.take(all[i], budget));
       if (part.n_selected != selected)
         return corrupt(fmt::format("the rows of {} are not as many as it says", name));
       out.push_back(std::move(part));
     }
     if (n_files != all.size()) {
       return other(fmt::format("it has {} files, here there are {}: {} is not in it", n_files, all.size(),
-                               name_of(opened.files[n_files].path)));
+                               name_of(paths[n_files])));
     }
-    if (digest != digest_of(opened, all) || in.remaining() != 8) return corrupt("it contradicts itself");
+    if (digest != digest_of(paths, all) || in.remaining() != 8) return corrupt("it contradicts itself");
     return out;
   });
 }
@@ -206,12 +212,12 @@ Status save_selection(const OpenedFiles& opened, std::span<const FilePart> parts
   // At most the bitmaps, which are reserved themselves, and some names.
   ByteCount most = 64;
   for (std::size_t i = 0; i < parts.size(); ++i) {
-    most +=
-        opened.files[i].path.size() + 32 + (parts[i].selected ? parts[i].selected->getSizeInBytes(true) : 0);
+    most += paths[i].size() + 32 + (parts[i].selected ? parts[i].selected->getSizeInBytes(true) : 0);
   }
   PENSTOCK_ASSIGN_OR_RETURN(const Reservation held,
                             reserve_for(path, *opened.budget, MemoryTag::index, most));
-  return guard_selection([&] { return replace_file(path, selection_bytes(opened, parts)); });
+  return guard_selection(
+      [&] { return replace_file(path, selection_bytes(paths_of(opened), all_rows(opened), parts)); });
 }
 
 Result<Parts> load_selection(const OpenedFiles& opened, const std::string& path) {
@@ -221,7 +227,7 @@ Result<Parts> load_selection(const OpenedFiles& opened, const std::string& path)
   return guard_selection([&]() -> Result<Parts> {
     std::vector<std::byte> bytes(file->size());
     PENSTOCK_RETURN_IF_ERROR(file->read_at(0, bytes));
-    return parse_selection(opened, bytes, path);
+    return parse_selection(paths_of(opened), all_rows(opened), bytes, path, *opened.budget);
   });
 }
 

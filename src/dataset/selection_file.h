@@ -22,9 +22,11 @@ namespace penstock::internal {
 Status save_selection(const OpenedFiles& opened, std::span<const FilePart> parts, const std::string& path);
 Result<Parts> load_selection(const OpenedFiles& opened, const std::string& path);
 
-// The format as bytes, for the two above and for tests. `label` is what errors call the bytes.
-std::string selection_bytes(const OpenedFiles& opened, std::span<const FilePart> parts);
-Result<Parts> parse_selection(const OpenedFiles& opened, std::span<const std::byte> bytes,
-                              std::string_view label);
+// The format as bytes, for the two above and for tests. `paths` and `all`: of every file, with all of its
+// rows; `label` is what errors call the bytes. Nothing is believed of them before it is checked.
+std::string selection_bytes(std::span<const std::string> paths, std::span<const FilePart> all,
+                            std::span<const FilePart> parts);
+Result<Parts> parse_selection(std::span<const std::string> paths, std::span<const FilePart> all,
+                              std::span<const std::byte> bytes, std::string_view label, MemoryBudget& budget);
 
 }  // namespace penstock::internal
