@@ -212,7 +212,8 @@ Status save_selection(const OpenedFiles& opened, std::span<const FilePart> parts
   // At most the bitmaps, which are reserved themselves, and some names.
   ByteCount most = 64;
   for (std::size_t i = 0; i < parts.size(); ++i) {
-    most += paths[i].size() + 32 + (parts[i].selected ? parts[i].selected->getSizeInBytes(true) : 0);
+    most +=
+        opened.files[i].path.size() + 32 + (parts[i].selected ? parts[i].selected->getSizeInBytes(true) : 0);
   }
   PENSTOCK_ASSIGN_OR_RETURN(const Reservation held,
                             reserve_for(path, *opened.budget, MemoryTag::index, most));

@@ -180,7 +180,7 @@ class Binder {
 
   // --- what operands are ---
 
-  Operand truth(std::size_t at, TruthPtr step, bool nullable = true) const {
+  static Operand truth(std::size_t at, TruthPtr step, bool nullable) {
     Operand out;
     out.form = Form::truth;
     out.at = at;
@@ -210,6 +210,13 @@ class Binder {
     return operand.number;
   }
 
+  // The same beside another operand.
+  static NumberPtr number_beside(const Operand& operand, const Operand& other) {
+    NumberPtr step = number_of(operand);
+    const bool plain = operand.form == Form::number && operand.type.floating() && !operand.nullable;
+    return plain && other.nullable ? missing_where_nan(std::move(step)) : step;
+  }
+
   static bool is_condition(const Operand& operand) {
     return operand.form == Form::truth || std::holds_alternative<bool>(operand.value.value);
   }
@@ -223,6 +230,7 @@ class Binder {
 
   Result<Operand> joined(const Node& node) {
     std::vector<TruthPtr> parts;
+    bool nullable = false;
     for (const auto& each : node.args) {
       PENSTOCK_ASSIGN_OR_RETURN(const Operand part, bind(*each));
       if (!is_condition(part)) {
@@ -230,9 +238,10 @@ class Binder {
                                                   node.kind == Kind::all_of ? "and" : "or", part.what));
       }
       parts.push_back(truth_of(part));
+      nullable |= part.nullable;
     }
-    return checked(
-        truth(node.at, node.kind == Kind::all_of ? all_of(std::move(parts)) : any_of(std::move(parts))));
+    return checked(truth(
+        node.at, node.kind == Kind::all_of ? all_of(std::move(parts)) : any_of(std::move(parts)), nullable));
   }
 
   Result<Operand> invert(const Node& node) {
@@ -314,8 +323,8 @@ class Binder {
     if (!result.floating() && (node.op == Arithmetic::divide || (rounds && by_zero && !nullable))) {
       result = {false, NumericType::f64};
     }
-    NumberPtr x = left.form == Form::constant ? constant_number(left.value, a) : number_of(left);
-    NumberPtr y = right.form == Form::constant ? constant_number(right.value, b) : number_of(right);
+    NumberPtr x = left.form == Form::constant ? constant_number(left.value, a) : number_beside(left, right);
+    NumberPtr y = right.form == Form::constant ? constant_number(right.value, b) : number_beside(right, left);
     return checked(
         calculated_from(node.at, result, nullable,
                         calculated(node.op, result, a, std::move(x), b, std::move(y), source_, node.at)));
@@ -325,8 +334,10 @@ class Binder {
 
   Result<Operand> comparisons(const Node& node) {
     std::vector<Operand> operands;
+    bool nullable = false;
     for (const auto& each : node.args) {
       PENSTOCK_ASSIGN_OR_RETURN(Operand operand, bind(*each));
+      nullable |= operand.nullable;
       operands.push_back(std::move(operand));
     }
     std::vector<TruthPtr> parts;
@@ -336,7 +347,7 @@ class Binder {
       parts.push_back(std::move(part));
     }
     // A middle operand of a chain runs once for each side.
-    return checked(truth(node.at, parts.size() == 1 ? parts.front() : all_of(std::move(parts))));
+    return checked(truth(node.at, parts.size() == 1 ? parts.front() : all_of(std::move(parts)), nullable));
   }
 
   Status mismatch(Comparison op, const Operand& left, const Operand& right, std::size_t at,
@@ -375,7 +386,8 @@ class Binder {
       return with_constant ? text_constant(op, left, right, at) : text_pair(op, left, right, at);
     if (right.form == Form::text || !is_numeric(right)) return mismatch(op, left, right, at);
     if (!with_constant) {
-      return compared(op, left.type, number_of(left), right.type, number_of(right), nullptr);
+      return compared(op, left.type, number_beside(left, right), right.type, number_beside(right, left),
+                      nullptr);
     }
     // numpy compares an array of floats with a constant that is rounded to its type.
     NumberType type;
@@ -610,7 +622,7 @@ class Binder {
       });
     };
     PENSTOCK_ASSIGN_OR_RETURN(TruthPtr step, ask(of, std::move(question)));
-    return truth(node.at, std::move(step));
+    return truth(node.at, std::move(step), na == nullptr);
   }
 
   Result<Operand> is_null(const Node& node) {

@@ -31,6 +31,8 @@ NumberPtr number_of_truth(TruthPtr truth);  // of type bool
 NumberPtr calculated(Arithmetic op, NumberType result, NumberType a, NumberPtr left, NumberType b,
                      NumberPtr right, const SourceText& source, std::size_t at);
 NumberPtr negated(NumberType type, NumberPtr of);
+// Floats beside nullable numbers: pandas takes their NaN for missing.
+NumberPtr missing_where_nan(NumberPtr of);
 
 // A comparison with a constant that row groups may decide: `column` is compared as it stands.
 struct Prunable {

@@ -145,6 +145,20 @@ class Negated final : public NumberStep {
   const NumberPtr of_;
 };
 
+class MissingWhereNan final : public NumberStep {
+ public:
+  explicit MissingWhereNan(NumberPtr of) : of_(std::move(of)) { uses(*of_); }
+  Result<Numbers> run(const Block& block) const override {
+    PENSTOCK_ASSIGN_OR_RETURN(Numbers out, of_->run(block));
+    out.missing.resize(block.n, 0);
+    for (std::size_t i = 0; i < out.floats.size(); ++i) out.missing[i] |= std::isnan(out.floats[i]) ? 1 : 0;
+    return out;
+  }
+
+ private:
+  const NumberPtr of_;
+};
+
 class Compared final : public TruthStep {
  public:
   Compared(Comparison op, NumberType a, NumberPtr left, NumberType b, NumberPtr right,
@@ -295,6 +309,7 @@ NumberPtr calculated(Arithmetic op, NumberType result, NumberType a, NumberPtr l
 NumberPtr negated(NumberType type, NumberPtr of) {
   return std::make_shared<const Negated>(type, std::move(of));
 }
+NumberPtr missing_where_nan(NumberPtr of) { return std::make_shared<const MissingWhereNan>(std::move(of)); }
 TruthPtr compared(Comparison op, NumberType a, NumberPtr left, NumberType b, NumberPtr right,
                   const Prunable* prunable) {
   return std::make_shared<const Compared>(op, a, std::move(left), b, std::move(right), prunable);

@@ -13,7 +13,8 @@
 
 namespace penstock::query {
 
-inline constexpr std::size_t kBytesPerValue = 9;
+// A value, the same while its type is converted, and whether it is missing.
+inline constexpr std::size_t kBytesPerValue = 17;
 
 // Three-valued, as pandas' nullable booleans: where missing[i] is 1, truth[i] is 0. `missing` may be empty:
 // none is.
