@@ -402,6 +402,21 @@ def raw_seeds(folder: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
 
+    queries = (
+        "i > 1 and f < 100.5 or not flag",
+        "1 < i <= 3 != u & ~flag | k == 2",
+        "s in ['b1', 'b2', None] and m not in @l",
+        "m.str.startswith('b1') or s.str.contains('9', regex=False, na=False)",
+        "c < 'high' and c.isin(['low', 'mid'])",
+        "(i + 2) * -3 // 2 % 7 == k ** 2 / @x",
+        "nan.isnull() or m.notna() and `a name.with dots` > @n",
+        "index in [0x10, 1_000] or s == @w",
+        r"s == 'b\x31' or s > 'b\u0032'",
+        "i in (1, 2.5, True) and u >= 18446744073709551615",
+    )
+    for i, text in enumerate(queries):
+        put("query", f"expression{i}", text.encode())
+
     for name, data in {"small": small, "floats": floats, "noise": noise, "empty": b""}.items():
         size = struct.pack("<HH", len(data), len(data) // 2)
         for level in (0, 1, 9):

@@ -26,7 +26,7 @@ constexpr Target kTargets[] = {{"anndata", anndata},       {"compression", compr
                                {"fletcher32", fletcher32}, {"hdf5", hdf5},
                                {"kernels", kernels},       {"lzf", lzf},
                                {"parquet", parquet},       {"pipeline", pipeline},
-                               {"shuffle", shuffle}};
+                               {"query", query},           {"shuffle", shuffle}};
 
 std::vector<fs::path> inputs() {
   std::vector<fs::path> found;

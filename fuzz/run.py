@@ -38,6 +38,7 @@ TARGETS = {
     "kernels": 5000,
     "lzf": 10000,
     "pipeline": 5000,
+    "query": 20000,
     "shuffle": 5000,
 }
 # Nothing that a target does may take this much: budgets inside the targets are smaller. An allocation that is sized

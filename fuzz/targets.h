@@ -34,4 +34,8 @@ std::string kernels(Input input);
 // every instruction set.
 std::string encodings(Input input);
 
+// An expression, run on a made-up table of every kind of column: with statistics of its row groups against
+// without, the expression against its negation.
+std::string query(Input input);
+
 }  // namespace penstock::fuzz

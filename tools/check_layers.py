@@ -26,7 +26,7 @@ LAYERS = [
     {"memory"},
     {"io", "codecs"},
     {"source"},
-    {"store"},
+    {"store", "query"},
     {"hdf5", "zarr", "parquet"},
     {"anndata"},
     {"dataset"},
@@ -50,6 +50,7 @@ HEADER_OF = {
     "plan.h": "plan",
     "loader.h": "loader",
     "report.h": "report",
+    "query.h": "base",  # values
 }
 FOREIGN = re.compile(
     r"^(Python\.h|torch/|ATen/|c10/|hdf5\.h|H5\w*\.h|arrow/|parquet/api|nanobind/|pybind11/)"

@@ -17,9 +17,11 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "penstock/options.h"
+#include "penstock/query.h"
 #include "penstock/status.h"
 
 namespace penstock {
@@ -134,6 +136,20 @@ class Dataset {
                                                             const SplitOptions& options) const;
   // The rows that `other`, a selection of the same Dataset, does not have.
   Result<std::shared_ptr<const Dataset>> select_without(const Dataset& other) const;
+  // The rows for which an expression in pandas' grammar holds, as DataFrame.query of this Dataset's obs would
+  // choose them: "n_counts > 500 and drug not in @controls" (docs/query.md). obs is read in blocks; those
+  // without a selected row, and Parquet row groups whose statistics rule the expression out, are not.
+  // Errors say the position in the expression and show it: not_found for unknown columns and parameters,
+  // with near names; invalid_argument for the grammar and for types that do not go together; and what
+  // reading a column can give.
+  Result<std::shared_ptr<const Dataset>> query(std::string_view expression,
+                                               const QueryParams& params = {}) const;
+  // Writes which rows are selected to a file of a few bytes per run of rows, with the names and row counts of
+  // the files that they belong to. io_error.
+  Status save_selection(const std::string& path) const;
+  // These files with the rows that save_selection() wrote, whichever are selected now. invalid_argument when
+  // the selection is one of other files: the first difference is named; corrupt when it is damaged.
+  Result<std::shared_ptr<const Dataset>> load_selection(const std::string& path) const;
 
   // --- rows ---
   struct Location {

@@ -21,7 +21,6 @@ struct EpochCost {
 struct Plan {
   // data
   std::uint64_t n_files = 0, n_rows = 0, n_cols = 0;
-  std::uint64_t n_rows_of_files = 0;  // selected or not
   // order
   bool shuffle = true;
   std::uint64_t seed = 0;
@@ -50,6 +49,9 @@ struct Plan {
   // Cost of epoch 0 of this rank: exactly what is read, rows that get deferred apart. Other epochs cut other
   // blocks: Loader::epoch_cost() is exact for each.
   std::uint64_t bytes_to_read = 0, bytes_to_decode = 0, requests = 0;
+  // What the selection saves: rows of the files, selected or not; bytes to read of the blocks that have
+  // selected rows, over all ranks, and of all blocks of the files.
+  std::uint64_t n_rows_of_files = 0, bytes_of_selection = 0, bytes_of_all_rows = 0;
   double read_amplification =
       1;  // bytes of all blocks / bytes of the chunks that hold the selected rows, each once
   double seconds_per_epoch = 0;         // from the sample's decode time; 0 when unknown

@@ -108,6 +108,9 @@ class Dataset:
         stratify_by: Sequence[str],
         unit: int,
     ) -> list[Dataset]: ...
+    def query(self, expression: str, params: dict[str, Any]) -> Dataset: ...
+    def save_selection(self, path: str) -> None: ...
+    def load_selection(self, path: str) -> Dataset: ...
     def locate(self, row: int) -> tuple[int, int]:
         """(file number, row within the file) of a global row number."""
 
@@ -223,6 +226,18 @@ class Plan:
     @property
     def bytes_to_read(self) -> int:
         """Bytes read by one epoch of this rank."""
+
+    @property
+    def n_rows_of_files(self) -> int:
+        """Rows of the files, selected or not."""
+
+    @property
+    def bytes_of_selection(self) -> int:
+        """Bytes to read of the blocks that have selected rows, over all ranks."""
+
+    @property
+    def bytes_of_all_rows(self) -> int:
+        """The same if every row of the files were selected."""
 
     @property
     def bytes_to_decode(self) -> int:

@@ -23,7 +23,7 @@ from penstock.splits import Folds, checked_seed, rows_of_unit
 if TYPE_CHECKING:
     from anndata import AnnData
 
-__all__ = ["Dataset", "Obs", "open"]
+__all__ = ["Dataset", "Obs", "Selection", "open"]
 
 # Rows handled at a time where a selection is turned into bits.
 _CHUNK = 1 << 20
@@ -463,6 +463,54 @@ class Dataset:
             raise IndexError(f"a position is out of range for {n:,} rows")
         return self._handle.select_positions(positions)
 
+    def query(self, expression: str, **params: Any) -> Dataset:
+        """The rows for which an expression holds, in the grammar of ``pandas.DataFrame.query``.
+
+        obs is read in blocks within ``index_memory``, only the columns that the expression names; blocks
+        without a row of this Dataset and Parquet row groups whose statistics rule it out are not read.
+        :doc:`query` has the grammar.
+
+        Parameters
+        ----------
+        expression
+            Comparisons (chained, too), ``and``/``or``/``not``, ``in``/``not in``, arithmetic,
+            ``.str.startswith``, ``.isnull()``, ...; ``index`` is the obs name. Names that are no identifiers
+            stand in back-quotes.
+        **params
+            What ``@name`` stands for: a number, a string, a boolean, None, or a list, array, set or Series of
+            these.
+
+        Returns
+        -------
+        Dataset
+            The rows of this Dataset that ``obs.query(expression)`` would choose, in file order.
+
+        Raises
+        ------
+        KeyError
+            There is no such column or parameter; near names are suggested.
+        ValueError
+            The expression cannot be read, or compares what cannot be compared; the message shows where.
+        NotImplementedError
+            A column that it names is stored in a way that is not read.
+        MemoryBudgetError
+            The columns need more than ``index_memory``.
+
+        Examples
+        --------
+        >>> ds.query("drug != 'DMSO_TF' and 500 < n_counts <= 10_000")
+        >>> ds.query("cell_line in @lines and `pct.mito` < 0.1", lines=["A549", "HeLa"])
+        """
+        if not isinstance(expression, str):
+            raise TypeError(f"a query is a string, not {type(expression).__name__}")
+        values = {name: _parameter(name, value) for name, value in params.items()}
+        return self._make(self._files, self._handle.query(expression, values))
+
+    @property
+    def selection(self) -> Selection:
+        """Which rows are selected, to be saved and loaded: ``ds.selection.save(path)``."""
+        return Selection(self)
+
     def __iter__(self) -> NoReturn:
         raise TypeError("a Dataset is not an iterator over rows: use penstock.Loader(ds)")
 
@@ -710,6 +758,104 @@ class Dataset:
         files = self._files
         state = (files.absolute, files.options, self.n_obs, int(self._handle.n_obs_total), self._selection())
         return (_unpickle, state)
+
+
+class Selection:
+    """The selected rows of a `Dataset`: ``ds.selection``.
+
+    Examples
+    --------
+    >>> treated = ds.query("drug != 'DMSO_TF'")
+    >>> treated.selection
+    Selection: 98,112,004 of 100,648,790 obs in 14 files
+    >>> treated.selection.save("treated.rows")
+    >>> again = penstock.open("tahoe/plate*.h5ad").selection.load("treated.rows")
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
+
+    def save(self, path: PathLike) -> None:
+        """Write the selection to a small file, replacing one that is there.
+
+        It holds compressed bitmaps and the names (without folders) and row counts of the files.
+
+        Parameters
+        ----------
+        path
+            Where to.
+
+        Raises
+        ------
+        OSError
+            The file cannot be written.
+
+        Examples
+        --------
+        >>> ds.query("n_counts > 500").selection.save("large.rows")
+        """
+        self._dataset._handle.save_selection(os.path.expanduser(os.fspath(path)))
+
+    def load(self, path: PathLike) -> Dataset:
+        """The rows that `save` wrote, of this Dataset's files; whichever are selected now does not matter.
+
+        Parameters
+        ----------
+        path
+            A file that `save` wrote.
+
+        Returns
+        -------
+        Dataset
+            The same files with the saved rows.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such file.
+        ValueError
+            It is a selection of other files; the first difference is named.
+        CorruptFileError
+            The file is damaged.
+
+        Examples
+        --------
+        >>> large = ds.selection.load("large.rows")
+        """
+        ds = self._dataset
+        return ds._make(ds._files, ds._handle.load_selection(os.path.expanduser(os.fspath(path))))
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __repr__(self) -> str:
+        ds = self._dataset
+        files = len(ds.files)
+        return (
+            f"Selection: {len(ds):,} of {int(ds._handle.n_obs_total):,} obs in "
+            f"{files} file{'' if files == 1 else 's'}"
+        )
+
+
+def _parameter(name: str, value: Any) -> Any:
+    """A query's parameter as the engine takes it: None, bool, int, float, str, or a list of these."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        value = value.tolist()
+    elif isinstance(value, (pd.Series, pd.Index, pd.api.extensions.ExtensionArray)):
+        value = list(value)
+    if isinstance(value, (list, tuple, set, frozenset, range)):
+        items = [_parameter(name, item) for item in value]
+        if any(isinstance(item, list) for item in items):
+            raise TypeError(f"the parameter {name} is a list of lists")
+        return items
+    if value is None or value is pd.NA:
+        return None
+    if isinstance(value, bytes) or not isinstance(value, (bool, int, float, str)):
+        raise TypeError(
+            f"the parameter {name} is a {type(value).__name__}; a query takes numbers, strings, booleans, None "
+            "and lists of these"
+        )
+    return value
 
 
 def _as_array(rows: Any) -> np.ndarray[Any, Any]:

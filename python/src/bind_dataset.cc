@@ -97,6 +97,36 @@ nb::object read_rows(const DatasetHandle& self, const Positions& positions) {
                         rows.value_dtype);
 }
 
+// Numbers, strings, booleans, None and lists of them; dataset.py has turned everything else into these.
+QueryValue query_value(nb::handle from) {
+  if (from.is_none()) return {};
+  if (nb::isinstance<nb::bool_>(from)) return {nb::cast<bool>(from)};
+  if (nb::isinstance<nb::int_>(from)) {
+    std::int64_t small = 0;
+    if (nb::try_cast(from, small)) return {small};
+    std::uint64_t large = 0;
+    if (nb::try_cast(from, large)) return {large};
+    throw nb::value_error("a parameter is a whole number beyond 64 bits");
+  }
+  if (nb::isinstance<nb::float_>(from)) return {nb::cast<double>(from)};
+  if (nb::isinstance<nb::str>(from)) {
+    // Lone surrogates are bytes of a file that are not UTF-8 (see text()).
+    const auto bytes =
+        nb::steal<nb::bytes>(PyUnicode_AsEncodedString(from.ptr(), "utf-8", "surrogateescape"));
+    if (!bytes.is_valid()) nb::raise_python_error();
+    return {std::string(bytes.c_str(), bytes.size())};
+  }
+  QueryValue::List values;
+  for (const nb::handle item : nb::cast<nb::list>(from)) values.push_back(query_value(item));
+  return {std::move(values)};
+}
+
+DatasetHandle query(const DatasetHandle& self, const std::string& expression, const nb::dict& params) {
+  QueryParams values;
+  for (const auto& [name, value] : params) values[nb::cast<std::string>(name)] = query_value(value);
+  return {unwrap(without_gil([&] { return self.ptr->query(expression, values); }))};
+}
+
 nb::object global_rows(const DatasetHandle& self, std::uint64_t first, std::uint64_t count) {
   std::vector<std::int64_t> rows(count);
   check(without_gil([&] { return self.ptr->global_rows(first, rows); }));
@@ -197,6 +227,20 @@ void bind_dataset(nb::module_& m) {
             return out;
           },
           nb::arg("fractions"), nb::arg("seed"), nb::arg("group_by"), nb::arg("stratify_by"), nb::arg("unit"))
+      .def("query", &query, nb::arg("expression"), nb::arg("params"),
+           nb::sig("def query(self, expression: str, params: dict[str, typing.Any]) -> Dataset"))
+      .def(
+          "save_selection",
+          [](const DatasetHandle& d, const std::string& path) {
+            check(without_gil([&] { return d.ptr->save_selection(path); }));
+          },
+          nb::arg("path"))
+      .def(
+          "load_selection",
+          [](const DatasetHandle& d, const std::string& path) {
+            return DatasetHandle{unwrap(without_gil([&] { return d.ptr->load_selection(path); }))};
+          },
+          nb::arg("path"))
       .def(
           "locate",
           [](const DatasetHandle& d, std::uint64_t row) {

@@ -50,6 +50,11 @@ void bind_plan(nb::module_& m) {
       .def_ro("compact_row_bytes", &Plan::compact_row_bytes, "Estimated bytes of a row in the window.")
       .def_ro("resident_rows", &Plan::resident_rows, "Row offsets and codes stay in memory.")
       .def_ro("bytes_to_read", &Plan::bytes_to_read, "Bytes read by one epoch of this rank.")
+      .def_ro("n_rows_of_files", &Plan::n_rows_of_files, "Rows of the files, selected or not.")
+      .def_ro("bytes_of_selection", &Plan::bytes_of_selection,
+              "Bytes to read of the blocks that have selected rows, over all ranks.")
+      .def_ro("bytes_of_all_rows", &Plan::bytes_of_all_rows,
+              "The same if every row of the files were selected.")
       .def_ro("bytes_to_decode", &Plan::bytes_to_decode, "Bytes decoded by one epoch of this rank.")
       .def_ro("requests", &Plan::requests, "Reads of one epoch of this rank.")
       .def_ro("read_amplification", &Plan::read_amplification, "Bytes read / bytes needed once.")

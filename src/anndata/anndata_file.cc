@@ -6,7 +6,7 @@
 
 #include "anndata/attributes.h"
 #include "anndata/matrices.h"
-#include "store/names.h"
+#include "base/names.h"
 #include "store/readable.h"
 
 namespace penstock::anndata {
@@ -39,7 +39,7 @@ Status not_anndata(const store::Group& root) {
   PENSTOCK_ASSIGN_OR_RETURN(const bool tenx, is_10x(root, names));
   if (tenx) return unsupported("a 10x matrix file");
   return Status::unsupported(fmt::format("{}: not an AnnData file: it has no /obs and /var; {}",
-                                         root.file_label(), store::suggest_names("obs", names)));
+                                         root.file_label(), suggest_names("obs", names)));
 }
 
 Result<Frame> open_frame(const store::Group& group, const std::string& name) {

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "anndata/attributes.h"
-#include "store/names.h"
+#include "base/names.h"
 #include "store/readable.h"
 
 namespace penstock::anndata {
@@ -206,7 +206,7 @@ Result<FrameColumn> Frame::column(const std::string& name) const {
   if (name == index_name_ && !has(name)) return index_;
   if (!has(name)) {
     return Status::not_found(
-        fmt::format("{}: no column '{}'; {}", where(), name, store::suggest_names(name, columns_)));
+        fmt::format("{}: no column '{}'; {}", where(), name, suggest_names(name, columns_)));
   }
   const store::Group& group = *node_->as_group();
   PENSTOCK_RETURN_IF_ERROR(store::readable(group));

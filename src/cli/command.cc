@@ -66,10 +66,28 @@ void OpenFlags::add_to(CLI::App& app) {
   app.add_flag("--json", json, "Print JSON");
 }
 
+void OpenFlags::add_query_to(CLI::App& app) {
+  app.add_option("--query", query,
+                 "Only rows for which this holds: \"n_counts > 500 and drug != 'DMSO_TF'\"");
+  app.add_option("--param", params, "name=value: what @name stands for in --query (repeatable)")
+      ->take_all()
+      ->allow_extra_args(false);
+}
+
 Result<std::shared_ptr<const Dataset>> OpenFlags::open(std::vector<std::string> paths) const {
   OpenOptions chosen = options;
   PENSTOCK_ASSIGN_OR_RETURN(chosen.index_memory, parse_bytes(index_memory));
-  return Dataset::open(std::move(paths), std::move(chosen));
+  QueryParams values;
+  for (const std::string& param : params) {
+    const auto equals = param.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      return Status::invalid_argument("--param takes name=value, not " + param);
+    }
+    PENSTOCK_ASSIGN_OR_RETURN(values[param.substr(0, equals)], parse_query_value(param.substr(equals + 1)));
+  }
+  PENSTOCK_ASSIGN_OR_RETURN(auto dataset, Dataset::open(std::move(paths), std::move(chosen)));
+  if (query.empty()) return dataset;
+  return dataset->query(query, values);
 }
 
 void LoaderFlags::add_to(CLI::App& app) {
@@ -112,6 +130,8 @@ Result<LoaderOptions> LoaderFlags::resolve() const {
 
 int fail(const Status& status) {
   std::string line = status.to_string();
+  // The lines below a query's error show what its position says.
+  if (const auto shown = line.find("\n  "); line.find("position ") < shown) line.resize(shown);
   std::replace(line.begin(), line.end(), '\n', ' ');
   fmt::print(stderr, "penstock: {}\n", line);
   return status.code() == StatusCode::invalid_argument ? kUsage : kFailed;

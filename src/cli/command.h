@@ -38,8 +38,13 @@ struct OpenFlags {
   OpenOptions options;
   std::string index_memory = "256MB";
   bool json = false;
+  std::string query;                // of rows; empty: all
+  std::vector<std::string> params;  // name=value
 
   void add_to(CLI::App& app);
+  // --query and --param, for commands that work on rows.
+  void add_query_to(CLI::App& app);
+  // With the rows that --query selects.
   Result<std::shared_ptr<const Dataset>> open(std::vector<std::string> paths) const;
 };
 

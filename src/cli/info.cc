@@ -23,6 +23,7 @@ nlohmann::json columns_json(const std::vector<ColumnInfo>& columns) {
 nlohmann::json to_json(const Dataset& dataset, const FileInfo& file) {
   return {{"path", file.path},
           {"n_obs", file.n_obs},
+          {"selected", file.selected},
           {"n_vars", dataset.n_vars()},
           {"bytes", file.file_bytes},
           {"matrix",
@@ -48,7 +49,9 @@ void print_columns(const char* table, const std::vector<ColumnInfo>& columns) {
 void print_text(const Dataset& dataset, const FileInfo& file) {
   const double per_row =
       file.n_obs == 0 ? 0 : static_cast<double>(file.entries) / static_cast<double>(file.n_obs);
-  fmt::print("{}: {} obs x {} vars, {}\n", file.path, format_count(file.n_obs),
+  const bool whole = file.selected == file.n_obs;
+  fmt::print("{}: {}{} obs x {} vars, {}\n", file.path,
+             whole ? std::string() : format_count(file.selected) + " of ", format_count(file.n_obs),
              format_count(dataset.n_vars()), format_bytes(file.file_bytes));
   fmt::print("  {}: {}; {} non-zeros, {:.1f} per row\n", dataset.matrix(), file.layout,
              format_count(file.entries), per_row);
@@ -85,6 +88,7 @@ Command add_info(CLI::App& main) {
   auto* app = main.add_subcommand("info", "What is in each file: shape, encodings, chunks, codecs, columns");
   auto flags = std::make_shared<OpenFlags>();
   flags->add_to(*app);
+  flags->add_query_to(*app);
   return {app, [flags] { return run(*flags); }};
 }
 

@@ -6,9 +6,11 @@
 
 #include "dataset/dataset_impl.h"
 #include "dataset/opened_files.h"
+#include "dataset/query.h"
 #include "dataset/row_keys.h"
 #include "dataset/row_reader.h"
 #include "dataset/selection.h"
+#include "dataset/selection_file.h"
 #include "dataset/split.h"
 #include "dataset/verify.h"
 
@@ -92,14 +94,7 @@ Dataset::~Dataset() = default;
 
 Result<std::shared_ptr<const Dataset>> Dataset::open(std::vector<std::string> paths, OpenOptions options) {
   PENSTOCK_ASSIGN_OR_RETURN(auto opened, internal::OpenedFiles::open(paths, options));
-  internal::Parts parts;
-  for (const auto& file : opened->files) {
-    internal::FilePart part;
-    part.source = file.content->matrix();
-    part.first_row = file.first_row;
-    part.n_selected = part.source->traits().n_rows;
-    parts.push_back(std::move(part));
-  }
+  internal::Parts parts = internal::all_rows(*opened);
   return internal::make_dataset(std::move(opened), std::move(parts));
 }
 
@@ -212,6 +207,20 @@ Result<std::shared_ptr<const Dataset>> Dataset::select_without(const Dataset& ot
   }
   return internal::make_selection(view(*this), internal::select_without(impl_->parts(), other.impl().parts(),
                                                                         *view(*this).opened()->budget));
+}
+
+Result<std::shared_ptr<const Dataset>> Dataset::query(std::string_view expression,
+                                                      const QueryParams& params) const {
+  return internal::make_selection(
+      view(*this), internal::select_query(*view(*this).opened(), impl_->parts(), expression, params));
+}
+
+Status Dataset::save_selection(const std::string& path) const {
+  return internal::save_selection(*view(*this).opened(), impl_->parts(), path);
+}
+
+Result<std::shared_ptr<const Dataset>> Dataset::load_selection(const std::string& path) const {
+  return internal::make_selection(view(*this), internal::load_selection(*view(*this).opened(), path));
 }
 
 Result<Dataset::Location> Dataset::locate(std::uint64_t global_row) const {

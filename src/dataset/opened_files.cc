@@ -178,4 +178,16 @@ Result<std::shared_ptr<const OpenedFiles>> OpenedFiles::open(const std::vector<s
   }
 }
 
+std::vector<FilePart> all_rows(const OpenedFiles& opened) {
+  std::vector<FilePart> parts;
+  for (const OpenedFiles::File& file : opened.files) {
+    FilePart part;
+    part.source = file.content->matrix();
+    part.first_row = file.first_row;
+    part.n_selected = part.source->traits().n_rows;
+    parts.push_back(std::move(part));
+  }
+  return parts;
+}
+
 }  // namespace penstock::internal

@@ -38,4 +38,7 @@ struct OpenedFiles {
                                                          const OpenOptions& options);
 };
 
+// Every row of every file.
+std::vector<FilePart> all_rows(const OpenedFiles& opened);
+
 }  // namespace penstock::internal

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "dataset/rows_builder.h"
+#include "dataset/selection_builder.h"
 
 namespace penstock::internal {
 
@@ -25,9 +25,9 @@ Result<Parts> select_slice(std::span<const FilePart> parts, std::uint64_t start,
   stop = std::min(stop, selected_rows(parts));
   step =
       std::min(step, std::max<std::uint64_t>(stop, 1));  // beyond the end is beyond the end, without overflow
-  return guarded([&]() -> Result<Parts> {
+  return guard_selection([&]() -> Result<Parts> {
     Parts out;
-    RowsBuilder builder;
+    SelectionBuilder builder;
     std::uint64_t next = start, first = 0;  // the next position wanted; the first of this file
     for (const FilePart& part : parts) {
       const std::uint64_t end = std::min(stop, first + part.n_selected);
@@ -64,9 +64,9 @@ Result<Parts> select_mask(std::span<const FilePart> parts, std::span<const std::
     return Status::invalid_argument(
         fmt::format("a mask of {} rows for a dataset of {}", format_count(keep.size()), format_count(n)));
   }
-  return guarded([&]() -> Result<Parts> {
+  return guard_selection([&]() -> Result<Parts> {
     Parts out;
-    RowsBuilder builder;
+    SelectionBuilder builder;
     std::size_t position = 0;
     for (const FilePart& part : parts) {
       RowCursor cursor(part);
@@ -84,7 +84,7 @@ Result<Parts> select_mask(std::span<const FilePart> parts, std::span<const std::
 Result<Parts> select_positions(std::span<const FilePart> parts, std::span<const std::int64_t> positions,
                                MemoryBudget& budget) {
   const std::uint64_t n = selected_rows(parts);
-  return guarded([&]() -> Result<Parts> {
+  return guard_selection([&]() -> Result<Parts> {
     std::vector<std::int64_t> sorted(positions.begin(), positions.end());
     std::sort(sorted.begin(), sorted.end());
     if (!sorted.empty() && (sorted.front() < 0 || static_cast<std::uint64_t>(sorted.back()) >= n)) {
@@ -98,7 +98,7 @@ Result<Parts> select_positions(std::span<const FilePart> parts, std::span<const 
           fmt::format("row {} is asked for twice; a selection holds every row once", *twice));
     }
     Parts out;
-    RowsBuilder builder;
+    SelectionBuilder builder;
     std::uint64_t first = 0;
     auto next = sorted.begin();
     for (const FilePart& part : parts) {
@@ -133,9 +133,9 @@ Result<Parts> select_positions(std::span<const FilePart> parts, std::span<const 
 
 Result<Parts> select_without(std::span<const FilePart> parts, std::span<const FilePart> others,
                              MemoryBudget& budget) {
-  return guarded([&]() -> Result<Parts> {
+  return guard_selection([&]() -> Result<Parts> {
     Parts out;
-    RowsBuilder builder;
+    SelectionBuilder builder;
     for (std::size_t i = 0; i < parts.size(); ++i) {
       RowCursor cursor(parts[i]), other(others[i]);
       std::uint64_t left = others[i].n_selected;

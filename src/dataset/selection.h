@@ -43,6 +43,8 @@ class RowCursor {
       at_.equalorlarger(static_cast<std::uint32_t>(row));
     }
   }
+  // The row that next() would give; there is one.
+  RowIndex peek() const { return all_ ? row_ : *at_; }
   // The row that next() would give, if it is before `limit`.
   bool before(RowIndex limit) const { return all_ ? row_ < limit : at_ != end_ && *at_ < limit; }
 

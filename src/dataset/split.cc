@@ -10,7 +10,7 @@
 #include "base/permutation.h"
 #include "dataset/apportion.h"
 #include "dataset/group_assignment.h"
-#include "dataset/rows_builder.h"
+#include "dataset/selection_builder.h"
 #include "memory/reserve_for.h"
 
 namespace penstock::internal {
@@ -99,9 +99,9 @@ std::vector<double> shares_of(std::span<const double> fractions) {
 template <class F>
 Result<std::vector<Parts>> deal(std::span<const FilePart> parts, std::size_t n_parts, MemoryBudget& budget,
                                 F&& for_each_run) {
-  return guarded([&]() -> Result<std::vector<Parts>> {
+  return guard_selection([&]() -> Result<std::vector<Parts>> {
     std::vector<Parts> out(n_parts);
-    std::vector<RowsBuilder> builders(n_parts + 1);  // the last collects what no part gets
+    std::vector<SelectionBuilder> builders(n_parts + 1);  // the last collects what no part gets
     std::size_t file = 0;
     std::uint64_t done = 0;  // selected rows of this file that have been dealt out
     RowCursor cursor(parts.empty() ? FilePart() : parts[0]);
@@ -116,7 +116,7 @@ Result<std::vector<Parts>> deal(std::span<const FilePart> parts, std::size_t n_p
             out[i].push_back(std::move(taken).value());
           }
         }
-        builders.back() = RowsBuilder();
+        builders.back() = SelectionBuilder();
         done = 0;
         if (++file < parts.size()) cursor = RowCursor(parts[file]);
       }
@@ -203,7 +203,7 @@ Result<std::vector<Parts>> split(std::span<const FilePart> parts, std::span<cons
 Result<std::vector<Parts>> split_strata(std::span<const FilePart> parts, std::span<const double> fractions,
                                         std::uint64_t seed, const RowKeys& strata, MemoryBudget& budget) {
   PENSTOCK_RETURN_IF_ERROR(split_bounds(fractions, strata.n_rows()).status());
-  return guarded([&]() -> Result<std::vector<Parts>> {
+  return guard_selection([&]() -> Result<std::vector<Parts>> {
     const std::vector<double> shares = shares_of(fractions);
     PENSTOCK_ASSIGN_OR_RETURN(Apportioned table, apportion(strata.sizes(), shares, seed, budget));
     // A class's rows take the places of a random order of their own; its parts are cuts of that order.
@@ -242,7 +242,7 @@ Result<std::vector<Parts>> split_groups(std::span<const FilePart> parts, std::sp
     return Status::invalid_argument(fmt::format("{} parts need a group each; groups in the selected rows: {}",
                                                 n_required, groups.size()));
   }
-  return guarded([&]() -> Result<std::vector<Parts>> {
+  return guard_selection([&]() -> Result<std::vector<Parts>> {
     const std::vector<double> shares = shares_of(fractions);
     PENSTOCK_ASSIGN_OR_RETURN(Reservation held, budget.reserve(MemoryTag::obs, 0));
     PENSTOCK_ASSIGN_OR_RETURN(const GroupRows rows, count_rows(groups, strata, held, budget));

@@ -4,7 +4,7 @@
 
 #include <utility>
 
-#include "store/names.h"
+#include "base/names.h"
 
 namespace penstock::hdf5 {
 namespace {
@@ -76,7 +76,7 @@ Result<std::shared_ptr<const store::Node>> Group::resolve(std::string_view path,
     const Link* link = table->find(name);
     if (!link) {
       return Status::not_found(
-          fmt::format("{}: has no '{}'; {}", at->where(), name, store::suggest_names(name, table->names())));
+          fmt::format("{}: has no '{}'; {}", at->where(), name, suggest_names(name, table->names())));
     }
     switch (link->kind) {
       case Link::Kind::hard: {

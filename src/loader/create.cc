@@ -277,7 +277,6 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
   p.n_files = c.parts.size();
   p.n_rows = c.blocks.rows();
   p.n_cols = c.n_cols;
-  p.n_rows_of_files = all_rows;
   p.shuffle = options.shuffle;
   p.seed = options.seed;
   p.batch_size = options.batch_size;
@@ -308,6 +307,11 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
   p.bytes_to_read = cost.bytes_to_read;
   p.bytes_to_decode = cost.bytes_to_decode;
   p.requests = cost.requests;
+  p.n_rows_of_files = all_rows;
+  p.bytes_of_selection = p.bytes_of_all_rows = totals.cost.bytes_to_read;
+  if (p.n_rows < p.n_rows_of_files) {
+    PENSTOCK_ASSIGN_OR_RETURN(p.bytes_of_all_rows, bytes_of_all_rows(c));
+  }
   ByteCount stored = 0;
   for (const auto& part : c.parts) {
     const SourceTraits& t = part.source->traits();

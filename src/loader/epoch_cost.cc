@@ -56,6 +56,25 @@ Result<BlockTotals> total_blocks(const EngineConfig& config) {
   return totals;
 }
 
+Result<ByteCount> bytes_of_all_rows(const EngineConfig& config) {
+  Measure measure(config);
+  EpochCost cost;
+  std::vector<ByteCount> by_file(config.parts.size());
+  const RowIndex step = config.window.block_rows;
+  for (std::uint32_t f = 0; f < config.parts.size(); ++f) {
+    const RowSource& source = *config.parts[f].source;
+    const RowIndex n = source.traits().n_rows;
+    for (RowIndex first = 0, last = 0; first < n; first = last) {
+      last = config.options.block_rows != 0 ? first + std::min(step, n - first)
+                                            : std::min(source.cut(first, step), n);
+      const auto rows = static_cast<std::uint32_t>(last - first);
+      PENSTOCK_RETURN_IF_ERROR(
+          measure.add({f, static_cast<std::uint32_t>(first), rows, rows}, 0, rows, 1, &cost, &by_file));
+    }
+  }
+  return cost.bytes_to_read;
+}
+
 Result<EpochCost> epoch_cost(const EngineConfig& config, std::uint64_t epoch, const BlockTotals* whole,
                              std::vector<ByteCount>* by_file) {
   const bool all = config.share.first == 0 && config.share.last == config.blocks.rows();

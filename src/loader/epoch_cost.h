@@ -20,6 +20,8 @@ struct BlockTotals {
 };
 // Every block of the Dataset, each read once and whole.
 Result<BlockTotals> total_blocks(const EngineConfig& config);
+// Bytes that the same would read if every row of the files were selected: what a selection is measured by.
+Result<ByteCount> bytes_of_all_rows(const EngineConfig& config);
 
 // One epoch of this rank: every block once, those that a window's or a rank's cut divides once per side.
 // Rows that are deferred are read again on top of it. `whole` is what total_blocks() said: it saves the pass

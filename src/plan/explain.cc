@@ -47,6 +47,15 @@ std::string Plan::to_text() const {
         "others; split(unit=256) keeps runs together\n",
         read_amplification, format_count(n_rows), format_count(n_rows_of_files));
   }
+  if (n_rows < n_rows_of_files) {
+    const double share = bytes_of_all_rows == 0 ? 0
+                                                : static_cast<double>(bytes_of_selection) /
+                                                      static_cast<double>(bytes_of_all_rows);
+    t += fmt::format("  selection {} of {} rows ({:.3g} %); their blocks are {} of {} ({:.3g} %)\n",
+                     format_count(n_rows), format_count(n_rows_of_files),
+                     100 * static_cast<double>(n_rows) / static_cast<double>(n_rows_of_files),
+                     format_bytes(bytes_of_selection), format_bytes(bytes_of_all_rows), 100 * share);
+  }
   if (shuffle) {
     t += fmt::format(
         "  shuffle  {} of ~{} cells, {:.0f} of them in a window of {}; a batch of {} is worth {} independent "
@@ -92,7 +101,6 @@ std::string Plan::to_json() const {
   j["n_files"] = n_files;
   j["n_rows"] = n_rows;
   j["n_cols"] = n_cols;
-  j["n_rows_of_files"] = n_rows_of_files;
   j["shuffle"] = shuffle;
   j["seed"] = seed;
   j["batch_size"] = batch_size;
@@ -119,6 +127,9 @@ std::string Plan::to_json() const {
   j["bytes_to_read"] = bytes_to_read;
   j["bytes_to_decode"] = bytes_to_decode;
   j["requests"] = requests;
+  j["n_rows_of_files"] = n_rows_of_files;
+  j["bytes_of_selection"] = bytes_of_selection;
+  j["bytes_of_all_rows"] = bytes_of_all_rows;
   j["read_amplification"] = read_amplification;
   j["seconds_per_epoch"] = seconds_per_epoch;
   j["first_window_rows"] = first_window_rows;

@@ -1,4 +1,4 @@
-#include "store/names.h"
+#include "base/names.h"
 
 #include <fmt/format.h>
 
@@ -8,7 +8,7 @@
 #include <numeric>
 #include <vector>
 
-namespace penstock::store {
+namespace penstock {
 namespace {
 
 constexpr std::size_t kListed = 8;
@@ -58,4 +58,4 @@ std::string suggest_names(std::string_view wanted, std::span<const std::string> 
   return "there are: " + list;
 }
 
-}  // namespace penstock::store
+}  // namespace penstock

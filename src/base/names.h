@@ -5,10 +5,10 @@
 #include <string>
 #include <string_view>
 
-namespace penstock::store {
+namespace penstock {
 
 // "did you mean 'drug'?" for a name that is nearly there, else "there are: 'a', 'b', ... (12 more)", or
 // "it is empty". Linear in the names.
 std::string suggest_names(std::string_view wanted, std::span<const std::string> names);
 
-}  // namespace penstock::store
+}  // namespace penstock

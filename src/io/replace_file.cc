@@ -1,3 +1,5 @@
+#include "io/replace_file.h"
+
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -7,8 +9,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-
-#include "penstock/report.h"
 
 namespace penstock {
 

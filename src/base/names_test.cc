@@ -1,10 +1,10 @@
-#include "store/names.h"
+#include "base/names.h"
 
 #include <gtest/gtest.h>
 
 #include <vector>
 
-namespace penstock::store {
+namespace penstock {
 namespace {
 
 TEST(NamesTest, NearNamesFirstElseAList) {
@@ -20,4 +20,4 @@ TEST(NamesTest, NearNamesFirstElseAList) {
 }
 
 }  // namespace
-}  // namespace penstock::store
+}  // namespace penstock

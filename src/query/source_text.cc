@@ -1,0 +1,45 @@
+#include "query/source_text.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace penstock::query {
+
+namespace {
+
+constexpr std::size_t kAround = 60;  // characters shown on each side of the caret
+
+bool begins_character(char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }
+
+}  // namespace
+
+std::string SourceText::pointed(std::size_t at, std::string_view message) const {
+  at = std::min(at, text_.size());
+  const auto characters = [&](std::size_t first, std::size_t last) {
+    return static_cast<std::size_t>(std::count_if(text_.begin() + static_cast<std::ptrdiff_t>(first),
+                                                  text_.begin() + static_cast<std::ptrdiff_t>(last),
+                                                  begins_character));
+  };
+  std::size_t first = at, last = at;
+  for (std::size_t n = 0; first > 0 && n < kAround;) n += begins_character(text_[--first]) ? 1 : 0;
+  for (std::size_t n = 0; last < text_.size() && n < kAround;) n += begins_character(text_[last++]) ? 1 : 0;
+  while (last < text_.size() && !begins_character(text_[last])) ++last;
+  std::string line(text_.substr(first, last - first));
+  for (char& c : line) {
+    if (static_cast<unsigned char>(c) < 0x20) c = ' ';  // one line, and the caret below its place
+  }
+  const std::string_view before = first > 0 ? "..." : "", after = last < text_.size() ? "..." : "";
+  return fmt::format("{}, position {}: {}\n  {}{}{}\n  {}^", label_, characters(0, at) + 1, message, before,
+                     line, after, std::string(before.size() + characters(first, at), ' '));
+}
+
+Status SourceText::error(std::size_t at, std::string_view message) const {
+  return Status::invalid_argument(pointed(at, message));
+}
+
+Status SourceText::not_found(std::size_t at, std::string_view message) const {
+  return Status::not_found(pointed(at, message));
+}
+
+}  // namespace penstock::query

@@ -1,0 +1,329 @@
+#include <fmt/format.h>
+
+#include <cmath>
+#include <cstring>
+#include <utility>
+
+#include "query/bounds.h"
+#include "query/steps.h"
+
+namespace penstock::query {
+
+namespace {
+
+template <class T>
+std::vector<T> part(const std::vector<T>& from, const Slab& slab, std::size_t n) {
+  const auto first = from.begin() + static_cast<std::ptrdiff_t>(slab.offset);
+  return std::vector<T>(first, first + static_cast<std::ptrdiff_t>(n));
+}
+
+class NumberColumn final : public NumberStep {
+ public:
+  NumberColumn(std::size_t column, const NamedColumn& info) : column_(column), type_(info.type) {
+    for (const auto& file : info.files) types_.push_back(file.type);
+  }
+  Result<Numbers> run(const Block& block) const override {
+    PENSTOCK_ASSIGN_OR_RETURN(const Slab slab, block.slabs->at(column_, block.first));
+    Numbers out;
+    if (slab.column->kind == Column::Kind::floating) {
+      out.floats = part(slab.column->floats, slab, block.n);
+    } else if (slab.column->kind == Column::Kind::boolean) {
+      const auto bytes = part(slab.column->booleans, slab, block.n);
+      out.ints.assign(bytes.begin(), bytes.end());
+    } else {
+      out.ints = part(slab.column->integers, slab, block.n);
+    }
+    if (!slab.column->missing.empty()) out.missing = part(slab.column->missing, slab, block.n);
+    convert(types_[block.file], type_, out);
+    return out;
+  }
+
+ private:
+  const std::size_t column_;
+  const NumberType type_;
+  std::vector<NumberType> types_;  // by file
+};
+
+class BooleanColumn final : public TruthStep {
+ public:
+  explicit BooleanColumn(std::size_t column) : column_(column) {}
+  Result<Truths> run(const Block& block) const override {
+    PENSTOCK_ASSIGN_OR_RETURN(const Slab slab, block.slabs->at(column_, block.first));
+    Truths out;
+    out.truth = part(slab.column->booleans, slab, block.n);
+    if (!slab.column->missing.empty()) out.missing = part(slab.column->missing, slab, block.n);
+    for (std::size_t i = 0; i < block.n; ++i) out.truth[i] = out.truth[i] != 0 && out.known(i) ? 1 : 0;
+    return out;
+  }
+  unsigned possible(const BoundsOf& bounds) const override { return possible_of_boolean(bounds[column_]); }
+
+ private:
+  const std::size_t column_;
+};
+
+class ConstantNumber final : public NumberStep {
+ public:
+  ConstantNumber(const QueryValue& value, NumberType type) : type_(type) {
+    if (type.floating()) {
+      float_ = std::get<double>(rounded_to(type, value).value);
+    } else if (const auto* truth = std::get_if<bool>(&value.value)) {
+      integer_ = *truth ? 1 : 0;
+    } else if (const auto* large = std::get_if<std::uint64_t>(&value.value)) {
+      integer_ = static_cast<std::int64_t>(*large);
+    } else {
+      integer_ = std::get<std::int64_t>(value.value);
+    }
+  }
+  Result<Numbers> run(const Block& block) const override {
+    Numbers out;
+    if (type_.floating()) {
+      out.floats.assign(block.n, float_);
+    } else {
+      out.ints.assign(block.n, integer_);
+    }
+    return out;
+  }
+
+ private:
+  const NumberType type_;
+  std::int64_t integer_ = 0;
+  double float_ = 0;
+};
+
+class NumberOfTruth final : public NumberStep {
+ public:
+  explicit NumberOfTruth(TruthPtr truth) : truth_(std::move(truth)) { uses(*truth_); }
+  Result<Numbers> run(const Block& block) const override {
+    PENSTOCK_ASSIGN_OR_RETURN(Truths truths, truth_->run(block));
+    Numbers out;
+    out.ints.assign(truths.truth.begin(), truths.truth.end());
+    out.missing = std::move(truths.missing);
+    return out;
+  }
+
+ private:
+  const TruthPtr truth_;
+};
+
+class Calculated final : public NumberStep {
+ public:
+  Calculated(Arithmetic op, NumberType result, NumberType a, NumberPtr left, NumberType b, NumberPtr right,
+             const SourceText& source, std::size_t at)
+      : op_(op), result_(result), a_(a), b_(b), left_(std::move(left)), right_(std::move(right)) {
+    uses(*left_);
+    uses(*right_);
+    negative_power_ =
+        source.error(at, "integers to negative powers are not allowed, as in numpy: use floats");
+  }
+  Result<Numbers> run(const Block& block) const override {
+    PENSTOCK_ASSIGN_OR_RETURN(Numbers left, left_->run(block));
+    PENSTOCK_ASSIGN_OR_RETURN(Numbers right, right_->run(block));
+    convert(a_, result_, left);
+    convert(b_, result_, right);
+    if (!calculate(op_, result_, left, right)) return negative_power_;
+    return left;
+  }
+
+ private:
+  const Arithmetic op_;
+  const NumberType result_, a_, b_;
+  const NumberPtr left_, right_;
+  Status negative_power_;
+};
+
+class Negated final : public NumberStep {
+ public:
+  Negated(NumberType type, NumberPtr of) : type_(type), of_(std::move(of)) { uses(*of_); }
+  Result<Numbers> run(const Block& block) const override {
+    PENSTOCK_ASSIGN_OR_RETURN(Numbers out, of_->run(block));
+    negate(type_, out);
+    return out;
+  }
+
+ private:
+  const NumberType type_;
+  const NumberPtr of_;
+};
+
+class MissingWhereNan final : public NumberStep {
+ public:
+  explicit MissingWhereNan(NumberPtr of) : of_(std::move(of)) { uses(*of_); }
+  Result<Numbers> run(const Block& block) const override {
+    PENSTOCK_ASSIGN_OR_RETURN(Numbers out, of_->run(block));
+    out.missing.resize(block.n, 0);
+    for (std::size_t i = 0; i < out.floats.size(); ++i) out.missing[i] |= std::isnan(out.floats[i]) ? 1 : 0;
+    return out;
+  }
+
+ private:
+  const NumberPtr of_;
+};
+
+class Compared final : public TruthStep {
+ public:
+  Compared(Comparison op, NumberType a, NumberPtr left, NumberType b, NumberPtr right,
+           const Prunable* prunable)
+      : op_(op), a_(a), b_(b), left_(std::move(left)), right_(std::move(right)) {
+    uses(*left_);
+    uses(*right_);
+    if (prunable != nullptr) {
+      prunable_ = *prunable;
+      prunes_ = true;
+    }
+  }
+  Result<Truths> run(const Block& block) const override {
+    PENSTOCK_ASSIGN_OR_RETURN(const Numbers left, left_->run(block));
+    PENSTOCK_ASSIGN_OR_RETURN(const Numbers right, right_->run(block));
+    return compare(op_, a_, left, b_, right);
+  }
+  unsigned possible(const BoundsOf& bounds) const override {
+    if (!prunes_) return kAnything;
+    return possible_of_number(bounds[prunable_.column], a_, prunable_.nullable, op_, prunable_.constant);
+  }
+
+ private:
+  const Comparison op_;
+  const NumberType a_, b_;
+  const NumberPtr left_, right_;
+  bool prunes_ = false;
+  Prunable prunable_;
+};
+
+class ComparedWithNone final : public TruthStep {
+ public:
+  ComparedWithNone(bool outcome, NumberPtr of) : outcome_(outcome), of_(std::move(of)) { uses(*of_); }
+  Result<Truths> run(const Block& block) const override {
+    PENSTOCK_ASSIGN_OR_RETURN(Numbers values, of_->run(block));
+    Truths out;
+    out.truth.assign(block.n, outcome_ ? 1 : 0);
+    out.missing = std::move(values.missing);
+    for (std::size_t i = 0; i < out.missing.size(); ++i) out.truth[i] &= out.known(i) ? 1 : 0;
+    return out;
+  }
+
+ private:
+  const bool outcome_;
+  const NumberPtr of_;
+};
+
+class InList final : public TruthStep {
+ public:
+  InList(NumberType type, bool nullable, NumberPtr of, std::vector<QueryValue> list, std::size_t column)
+      : type_(type), nullable_(nullable), of_(std::move(of)), set_(list), column_(column) {
+    uses(*of_);
+    // Many constants say together what the least and the largest of them say.
+    for (const QueryValue& value : list) {
+      if (!is_number(value) || std::isnan(as_double(value))) continue;
+      if (!any_ || compare_numbers(value, least_) < 0) least_ = value;
+      if (!any_ || compare_numbers(value, most_) > 0) most_ = value;
+      any_ = true;
+    }
+    nan_ = set_.has_float(std::nan(""));
+  }
+  Result<Truths> run(const Block& block) const override {
+    PENSTOCK_ASSIGN_OR_RETURN(const Numbers values, of_->run(block));
+    Truths out;
+    out.truth.resize(block.n);
+    for (std::size_t i = 0; i < block.n; ++i) {
+      const bool missing = !values.missing.empty() && values.missing[i] != 0;
+      const bool in = type_.floating() ? set_.has_float(values.floats[i])
+                                       : set_.has_integer(values.ints[i], type_.is_unsigned());
+      out.truth[i] = in && !missing ? 1 : 0;
+    }
+    return out;
+  }
+  unsigned possible(const BoundsOf& bounds) const override {
+    if (column_ == kNoColumn || bounds[column_] == nullptr || nan_) return kFalse | kTrue;
+    if (!any_) return kFalse;
+    const ColumnBounds* here = bounds[column_];
+    const unsigned above = possible_of_number(here, type_, nullable_, Comparison::ge, least_);
+    const unsigned below = possible_of_number(here, type_, nullable_, Comparison::le, most_);
+    return kFalse | (above & below & kTrue);
+  }
+
+ private:
+  const NumberType type_;
+  const bool nullable_;
+  const NumberPtr of_;
+  const ConstantSet set_;
+  const std::size_t column_;
+  bool any_ = false, nan_ = false;
+  QueryValue least_, most_;
+};
+
+class NumberIsNull final : public TruthStep {
+ public:
+  NumberIsNull(bool nullable, NumberPtr of) : nullable_(nullable), of_(std::move(of)) { uses(*of_); }
+  Result<Truths> run(const Block& block) const override {
+    PENSTOCK_ASSIGN_OR_RETURN(Numbers values, of_->run(block));
+    Truths out;
+    if (nullable_) {
+      out.truth = std::move(values.missing);
+      out.truth.resize(block.n, 0);
+      return out;
+    }
+    out.truth.resize(block.n);
+    for (std::size_t i = 0; i < values.floats.size(); ++i)
+      out.truth[i] = std::isnan(values.floats[i]) ? 1 : 0;
+    return out;
+  }
+
+ private:
+  const bool nullable_;
+  const NumberPtr of_;
+};
+
+class TruthIsNull final : public TruthStep {
+ public:
+  explicit TruthIsNull(TruthPtr of) : of_(std::move(of)) { uses(*of_); }
+  Result<Truths> run(const Block& block) const override {
+    PENSTOCK_ASSIGN_OR_RETURN(Truths values, of_->run(block));
+    Truths out;
+    out.truth = std::move(values.missing);
+    out.truth.resize(block.n, 0);
+    return out;
+  }
+  unsigned possible(const BoundsOf& bounds) const override {
+    const unsigned inner = of_->possible(bounds);
+    return (inner & kMissing ? kTrue : 0U) | (inner & (kTrue | kFalse) ? kFalse : 0U);
+  }
+
+ private:
+  const TruthPtr of_;
+};
+
+}  // namespace
+
+NumberPtr number_column(std::size_t column, const NamedColumn& info) {
+  return std::make_shared<const NumberColumn>(column, info);
+}
+TruthPtr boolean_column(std::size_t column) { return std::make_shared<const BooleanColumn>(column); }
+NumberPtr constant_number(const QueryValue& value, NumberType type) {
+  return std::make_shared<const ConstantNumber>(value, type);
+}
+NumberPtr number_of_truth(TruthPtr truth) { return std::make_shared<const NumberOfTruth>(std::move(truth)); }
+NumberPtr calculated(Arithmetic op, NumberType result, NumberType a, NumberPtr left, NumberType b,
+                     NumberPtr right, const SourceText& source, std::size_t at) {
+  return std::make_shared<const Calculated>(op, result, a, std::move(left), b, std::move(right), source, at);
+}
+NumberPtr negated(NumberType type, NumberPtr of) {
+  return std::make_shared<const Negated>(type, std::move(of));
+}
+NumberPtr missing_where_nan(NumberPtr of) { return std::make_shared<const MissingWhereNan>(std::move(of)); }
+TruthPtr compared(Comparison op, NumberType a, NumberPtr left, NumberType b, NumberPtr right,
+                  const Prunable* prunable) {
+  return std::make_shared<const Compared>(op, a, std::move(left), b, std::move(right), prunable);
+}
+TruthPtr compared_with_none(bool outcome, NumberPtr of) {
+  return std::make_shared<const ComparedWithNone>(outcome, std::move(of));
+}
+TruthPtr in_list(NumberType type, bool nullable, NumberPtr of, std::vector<QueryValue> list,
+                 std::size_t column) {
+  return std::make_shared<const InList>(type, nullable, std::move(of), std::move(list), column);
+}
+TruthPtr number_is_null(bool nullable, NumberPtr of) {
+  return std::make_shared<const NumberIsNull>(nullable, std::move(of));
+}
+TruthPtr truth_is_null(TruthPtr of) { return std::make_shared<const TruthIsNull>(std::move(of)); }
+
+}  // namespace penstock::query
