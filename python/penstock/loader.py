@@ -451,8 +451,10 @@ class Loader(_Base):
         if now.compared or self._share is not None or distributed() is None or self._worker() is not None:
             return
         state = self.state_dict()
-        files = json.dumps(state.pop("files")).encode()
-        compare_ranks({**state, "digest of the files": hashlib.sha256(files).hexdigest()[:16]})
+        state["files"] = hashlib.sha256(json.dumps(state["files"]).encode()).hexdigest()[:16]
+        # What other things follow from comes first: the message has room for three.
+        first = ("matrix", "n_obs", "n_vars", "files", "seed", "batch_size")
+        compare_ranks({**{name: state[name] for name in first}, **state})
         now.compared = True
 
     # --- iteration ---
@@ -475,7 +477,11 @@ class Loader(_Base):
         engine = self._current()
         self._compare_ranks()
         number = self._start(engine)
-        self._process.peeked = self._resume_epoch = None
+        self._process.peeked = None
+        if self._resume_epoch is not None:
+            # Its position was for this once, its windows and blocks are for good.
+            self._resume = json.dumps({**json.loads(self._resume), "lineage": []})
+            self._resume_epoch = None
         self._process.iterated = True
         self._set_next_epoch(number + 1)
         epoch = _Epoch(engine, self._kit(), self)
@@ -647,11 +653,13 @@ class Loader(_Base):
             running.end()
         if self._process.pid != os.getpid():
             self._process = _Process(os.getpid(), parent=self._process)
+        share = self._find_share()
         before, self._resume = self._resume, text
         try:
-            engine = self._build(self._find_share())
+            engine = self._build(share)
         except BaseException:
             self._resume = before
+            self._build(share)
             raise
         self._resume_epoch = engine.next_epoch
         self._set_next_epoch(engine.next_epoch)
