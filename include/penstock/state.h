@@ -1,5 +1,5 @@
-// A checkpoint of a loader: where it stands in which epoch, and what the order of batches follows from, so that
-// another loader goes on with the very batches that were to come next - or says what is different.
+// A checkpoint of a loader: where it stands in which epoch, and what the order of batches follows from, so
+// that another loader goes on with the very batches that were to come next - or says what is different.
 //
 //   PENSTOCK_ASSIGN_OR_RETURN(const LoaderState state, loader.state());
 //   save(state.to_json());
@@ -58,8 +58,8 @@ struct LoaderState {
 
   // One line.
   std::string to_json() const;
-  // invalid_argument: not such a state, or of a later version. Whatever the text, memory is bounded by its length,
-  // which is at most kMaxJson.
+  // invalid_argument: not such a state, or of a later version. Whatever the text, memory is bounded by its
+  // length, which is at most kMaxJson.
   static constexpr std::size_t kMaxJson = 64'000'000;
   static Result<LoaderState> from_json(std::string_view text);
 };

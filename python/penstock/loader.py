@@ -738,8 +738,9 @@ class Loader(_Base):
             too short; ``bytes_read_all`` from the Dataset's files by anyone.
 
             Times in seconds. Summed over all threads: ``read_seconds``; over the decode threads:
-            ``worker_read_seconds`` (their part of reading), ``decode_seconds`` and of it ``decompress_seconds`` (codecs)
-            and ``scatter_seconds`` (putting rows into the window; what is left turns bytes into rows), ``assemble_seconds``, ``worker_idle_seconds`` and of it
+            ``worker_read_seconds`` (their part of reading), ``decode_seconds`` and of it ``decompress_seconds``
+            (codecs) and ``scatter_seconds`` (putting rows into the window; what is left turns bytes into rows),
+            ``assemble_seconds``, ``worker_idle_seconds`` and of it
             ``idle_for_reads_seconds``, ``idle_for_pages_seconds`` (no room in the window),
             ``idle_for_consumer_seconds`` (every batch ahead of you is built). Of your loop:
             ``consumer_wait_seconds``, ``consumer_busy_seconds``; since the first epoch began:

@@ -138,7 +138,8 @@ struct Planned {
   EngineConfig config;
 };
 // `state`: what describe() says of rows and options.
-Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOptions options, LoaderState state) {
+Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOptions options,
+                            LoaderState state) {
   PENSTOCK_RETURN_IF_ERROR(check_options(options));
   if (options.resume) PENSTOCK_RETURN_IF_ERROR(compare(*options.resume, state));
   const ByteCount read_before = thread_bytes_read();
@@ -291,9 +292,8 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
   rest.index_bytes = usage.used_by_tag[static_cast<std::size_t>(MemoryTag::index)];
   rest.obs_bytes = usage.used_by_tag[static_cast<std::size_t>(MemoryTag::obs)];
   if (options.shared_budget) {
-    rest.index_bytes =
-        c.index_memory.bytes() + c.blocks.size() * sizeof(plan::Block) + (resident ? offsets_bytes : 0) +
-        (on_line ? c.resume->line->bytes() : 0);
+    rest.index_bytes = c.index_memory.bytes() + c.blocks.size() * sizeof(plan::Block) +
+                       (resident ? offsets_bytes : 0) + (on_line ? c.resume->line->bytes() : 0);
     rest.obs_bytes = c.labels.held_bytes();
   }
   rest.scratch_per_thread = c.scratch_per_worker();
@@ -350,7 +350,8 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
   p.slot_bytes_max = c.batch.worst;
   p.compact_row_bytes = c.window.row_bytes;
   p.resident_rows = resident;
-  PENSTOCK_ASSIGN_OR_RETURN(const EpochCost cost, epoch_cost(c, c.whole_epoch(0), &totals, &impl->planned_file_bytes));
+  PENSTOCK_ASSIGN_OR_RETURN(const EpochCost cost,
+                            epoch_cost(c, c.whole_epoch(0), &totals, &impl->planned_file_bytes));
   p.bytes_to_read = cost.bytes_to_read;
   p.bytes_to_decode = cost.bytes_to_decode;
   p.requests = cost.requests;

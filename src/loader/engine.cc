@@ -86,8 +86,8 @@ Result<LoaderState> Engine::state(std::optional<std::uint64_t> batches_done) con
   LoaderState s = config_.state;
   const std::uint64_t returned = ever_started_ ? delivered_ - batches_done_ : 0;
   if (batches_done.value_or(0) > returned) {
-    return Status::invalid_argument(fmt::format("batches_done={}, but only {} batches of this epoch were returned",
-                                                *batches_done, returned));
+    return Status::invalid_argument(fmt::format(
+        "batches_done={}, but only {} batches of this epoch were returned", *batches_done, returned));
   }
   s.epoch = ever_started_ ? epoch_ : next_epoch_;
   s.lineage =
@@ -104,7 +104,8 @@ Result<LoaderState> Engine::state(std::optional<std::uint64_t> batches_done) con
 
 std::uint64_t Engine::epoch_batches() const {
   const Lock lock(mutex_);
-  return resuming_ ? config_.resume->batches_before + config_.resume->share.n_batches : config_.share.n_batches;
+  return resuming_ ? config_.resume->batches_before + config_.resume->share.n_batches
+                   : config_.share.n_batches;
 }
 
 Status Engine::finished_status() const {

@@ -84,7 +84,7 @@ class Engine {
   // --- under mutex_ ---
   void admit();  // opens windows, fills the fetch ring
   bool open_next_window();
-  void begin_at(plan::EpochPart part);  // its first window follows
+  void begin_at(plan::EpochPart part);    // its first window follows
   void begin_first(std::uint64_t epoch);  // as begin_at(), when nothing is under way
   // What of an epoch is to be delivered: the rest of the one that is resumed, or a whole one.
   plan::EpochPart part_of(std::uint64_t epoch) const;
@@ -122,8 +122,8 @@ class Engine {
   std::size_t busy_ = 0;  // workers outside the lock
   std::size_t decoding_ = 0, building_ = 0;
   // what comes next on the tape
-  plan::EpochPart opening_;          // whose windows are being opened
-  std::uint64_t skip_batches_ = 0;   // of the next window: delivered before the epoch was resumed
+  plan::EpochPart opening_;               // whose windows are being opened
+  std::uint64_t skip_batches_ = 0;        // of the next window: delivered before the epoch was resumed
   const plan::TapeRuns* line_ = nullptr;  // of the epoch whose windows are being opened, if it has one
   std::unique_ptr<plan::Tape> tape_;
   std::unique_ptr<plan::WindowSequence> sequence_;

@@ -58,10 +58,9 @@ Result<BlockTotals> total_blocks(const EngineConfig& config) {
   return totals;
 }
 
-Result<EpochCost> epoch_cost(const EngineConfig& config, const plan::EpochPart& part, const BlockTotals* whole,
-                             std::vector<ByteCount>* by_file) {
-  const bool all =
-      part.share.first == 0 && part.share.last == config.blocks.rows() && part.batches_done == 0;
+Result<EpochCost> epoch_cost(const EngineConfig& config, const plan::EpochPart& part,
+                             const BlockTotals* whole, std::vector<ByteCount>* by_file) {
+  const bool all = part.share.first == 0 && part.share.last == config.blocks.rows() && part.batches_done == 0;
   EpochCost cost;
   std::vector<ByteCount> files(config.parts.size());
   if (whole != nullptr && all) {

@@ -21,9 +21,10 @@ struct BlockTotals {
 // Every block of the Dataset, each read once and whole.
 Result<BlockTotals> total_blocks(const EngineConfig& config);
 
-// One epoch of this rank, or what is left of one: every block once, those that a window's or a rank's cut divides
-// once per side. Rows that are deferred are read again on top of it. `whole` is what total_blocks() said: it
-// saves the pass where this rank reads every block. `by_file`: where the bytes to read of each file go.
+// One epoch of this rank, or what is left of one: every block once, those that a window's or a rank's cut
+// divides once per side. Rows that are deferred are read again on top of it. `whole` is what total_blocks()
+// said: it saves the pass where this rank reads every block. `by_file`: where the bytes to read of each file
+// go.
 Result<EpochCost> epoch_cost(const EngineConfig& config, const plan::EpochPart& part,
                              const BlockTotals* whole = nullptr, std::vector<ByteCount>* by_file = nullptr);
 

@@ -18,12 +18,12 @@ namespace {
 using testing::FakeDataset;
 using testing::FakeFileSpec;
 using testing::FakeSpec;
+using ::testing::HasSubstr;
 using testing::indices;
 using testing::read_epoch;
 using testing::Row;
 using testing::Rows;
 using testing::rows_of;
-using ::testing::HasSubstr;
 
 std::shared_ptr<FakeDataset> make(FakeSpec spec) { return std::make_shared<FakeDataset>(std::move(spec)); }
 std::shared_ptr<const Dataset> dataset(std::shared_ptr<FakeDataset> impl) {

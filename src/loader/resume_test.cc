@@ -13,11 +13,11 @@ namespace {
 
 using testing::FakeDataset;
 using testing::FakeSpec;
+using ::testing::HasSubstr;
 using testing::indices;
 using testing::read_epoch;
 using testing::Rows;
 using testing::rows_of;
-using ::testing::HasSubstr;
 
 constexpr std::uint64_t kRows = 3701;
 
@@ -89,7 +89,8 @@ TEST(Resume, YieldsTheBatchesThatWereToCome) {
       for (std::uint64_t done = 0; done < expected.size(); done += 1 + done / 12) {
         const auto before = create(ds, o);
         ASSERT_TRUE(before->start_epoch(epoch).ok());
-        EXPECT_EQ(take(*before, done), std::vector<Rows>(expected.begin(), expected.begin() + static_cast<std::ptrdiff_t>(done)));
+        EXPECT_EQ(take(*before, done),
+                  std::vector<Rows>(expected.begin(), expected.begin() + static_cast<std::ptrdiff_t>(done)));
         LoaderOptions again = o;
         again.resume = saved(*before);
         EXPECT_EQ(again.resume->epoch, epoch);
@@ -167,7 +168,8 @@ TEST(Resume, ReadsAtMostOneWindowAgain) {
       EXPECT_EQ(stats.epoch_bytes_read, rest.bytes_to_read) << "as predicted";
       EXPECT_EQ(stats.epoch_reads, rest.requests);
       EXPECT_EQ(stats.batches, batches.size());
-      // Everything behind the last batch, and the window that it lies in: 12 batches of about 300 bytes a row.
+      // Everything behind the last batch, and the window that it lies in: 12 batches of about 300 bytes a
+      // row.
       const double row = static_cast<double>(all.bytes_to_read) / kRows;
       const double left = static_cast<double>(kRows - done * o.batch_size);
       EXPECT_LE(static_cast<double>(rest.bytes_to_read), (left + 300 + 64) * row * 1.2) << done;
@@ -176,8 +178,8 @@ TEST(Resume, ReadsAtMostOneWindowAgain) {
   }
 }
 
-// Trains `stages` = (ranks, batches) one after the other, each from the checkpoint of the one before, then to the
-// end with `last` ranks. Every row comes once.
+// Trains `stages` = (ranks, batches) one after the other, each from the checkpoint of the one before, then to
+// the end with `last` ranks. Every row comes once.
 void expect_once(const std::shared_ptr<const Dataset>& ds, const LoaderOptions& options,
                  const std::vector<Stage>& stages, std::uint32_t last, std::uint64_t n) {
   std::multiset<std::int64_t> seen;
@@ -360,7 +362,8 @@ TEST(Resume, AnotherEpochIsAWholeOne) {
   ASSERT_TRUE(other->start_epoch(0).ok());
   EXPECT_EQ(read_epoch(*other), epoch0);
   ASSERT_TRUE(other->start_epoch(1).ok());
-  EXPECT_EQ(read_epoch(*other).size(), other->n_batches()) << "the checkpoint's epoch, but too late to resume it";
+  EXPECT_EQ(read_epoch(*other).size(), other->n_batches())
+      << "the checkpoint's epoch, but too late to resume it";
   // A resumed epoch that is given up, and one that is begun again.
   const auto again = create(ds, o);
   ASSERT_TRUE(again->start_epoch().ok());
@@ -387,20 +390,23 @@ TEST(Resume, DifferencesAreErrorsThatNameThem) {
     return other.status().message();
   };
   EXPECT_THAT(refused([](auto& o) { o.seed = 8; }), HasSubstr("seed: 7 in the checkpoint, 8 here"));
-  EXPECT_THAT(refused([](auto& o) { o.batch_size = 50; }), HasSubstr("batch_size: 25 in the checkpoint, 50 here"));
+  EXPECT_THAT(refused([](auto& o) { o.batch_size = 50; }),
+              HasSubstr("batch_size: 25 in the checkpoint, 50 here"));
   EXPECT_THAT(refused([](auto& o) { o.window_rows = 400; }),
               HasSubstr("window_rows: 300 in the checkpoint, 400 here"));
   EXPECT_THAT(refused([](auto& o) { o.block_rows = 3; }), HasSubstr("3 here"));
   EXPECT_THAT(refused([](auto& o) { o.resume->blocks[3] ^= 1; }), HasSubstr("where blocks begin and end"));
   EXPECT_THAT(refused([](auto& o) { o.resume->lineage[0].batches_done = 1000; }), HasSubstr("1,000 batches"));
-  EXPECT_THAT(refused([](auto& o) { o.resume->n_obs = 5; }), HasSubstr("n_obs: 5 in the checkpoint, 3,701 here"));
+  EXPECT_THAT(refused([](auto& o) { o.resume->n_obs = 5; }),
+              HasSubstr("n_obs: 5 in the checkpoint, 3,701 here"));
   // A selection is part of what the rows are.
   const auto some = made_up();
   some->select([](std::uint64_t r) { return r != 5; });
   LoaderOptions o = small();
   o.resume = saved(*loader);
   const auto other = Loader::create(dataset(some), o);
-  EXPECT_THAT(other.status().message(), HasSubstr("selected rows of fake0: 1,200 in the checkpoint, 1,199 here"));
+  EXPECT_THAT(other.status().message(),
+              HasSubstr("selected rows of fake0: 1,200 in the checkpoint, 1,199 here"));
   // One that holds everything is none.
   const auto all = made_up();
   all->select([](std::uint64_t) { return true; });

@@ -15,7 +15,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::uint64_t kMaxNumber = std::numeric_limits<std::int64_t>::max();  // what every JSON reader can hold
+constexpr std::uint64_t kMaxNumber =
+    std::numeric_limits<std::int64_t>::max();  // what every JSON reader can hold
 constexpr std::size_t kMaxStages = 1000;
 constexpr std::uint32_t kMaxWorld = 1 << 20;
 
@@ -67,7 +68,8 @@ class Fields {
   }
   Status status() const { return status_; }
   void fail(const std::string& name, const std::string& why) {
-    if (status_.ok()) status_ = not_a_state(fmt::format("{}{}{} {}", where_, name.empty() ? "" : " ", name, why));
+    if (status_.ok())
+      status_ = not_a_state(fmt::format("{}{}{} {}", where_, name.empty() ? "" : " ", name, why));
   }
 
  private:
@@ -134,8 +136,8 @@ Result<LoaderState> LoaderState::from_json(std::string_view text) {
   fields.number("version", &version);
   PENSTOCK_RETURN_IF_ERROR(fields.status());
   if (version != kVersion) {
-    return Status::invalid_argument(
-        fmt::format("a state of version {} of its form, this version of Penstock reads {}", version, kVersion));
+    return Status::invalid_argument(fmt::format(
+        "a state of version {} of its form, this version of Penstock reads {}", version, kVersion));
   }
   fields.number("epoch", &s.epoch, kMaxNumber - 1)
       .number("seed", &s.seed)
@@ -152,7 +154,8 @@ Result<LoaderState> LoaderState::from_json(std::string_view text) {
   if (s.batch_size == 0 || s.window_rows == 0 || s.block_rows == 0)
     fields.fail("batch_size, window_rows or block_rows", "is 0");
   if (const Json* lineage = fields.array("lineage")) {
-    if (lineage->size() > kMaxStages) fields.fail("lineage", fmt::format("has more than {} stages", kMaxStages));
+    if (lineage->size() > kMaxStages)
+      fields.fail("lineage", fmt::format("has more than {} stages", kMaxStages));
     for (const Json& pair : *lineage) {
       if (!fields.status().ok()) break;
       const bool good = pair.is_array() && pair.size() == 2 && pair[0].is_number_unsigned() &&
@@ -234,7 +237,8 @@ std::string base_name(const std::string& path) {
   const auto end = path.find_last_not_of('/');
   if (end == std::string::npos) return path;
   const auto slash = path.find_last_of('/', end);
-  return path.substr(slash == std::string::npos ? 0 : slash + 1, end - (slash == std::string::npos ? 0 : slash + 1) + 1);
+  return path.substr(slash == std::string::npos ? 0 : slash + 1,
+                     end - (slash == std::string::npos ? 0 : slash + 1) + 1);
 }
 
 // Collects the first differences in words.

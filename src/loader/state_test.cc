@@ -88,7 +88,8 @@ TEST(LoaderState, WhatIsNoStateIsRefusedWithTheReason) {
 // Every cut of a good text: never a crash, always an error.
 TEST(LoaderState, TruncatedTextsAreErrors) {
   const std::string text = some().to_json();
-  for (std::size_t n = 0; n < text.size(); ++n) EXPECT_FALSE(LoaderState::from_json(text.substr(0, n)).ok()) << n;
+  for (std::size_t n = 0; n < text.size(); ++n)
+    EXPECT_FALSE(LoaderState::from_json(text.substr(0, n)).ok()) << n;
 }
 
 TEST(LoaderState, DifferencesAreNamed) {
@@ -101,7 +102,8 @@ TEST(LoaderState, DifferencesAreNamed) {
   EXPECT_THAT(message([](auto& s) { s.seed = 4; }), HasSubstr("seed: 4 in the checkpoint, 3 here"));
   EXPECT_THAT(message([](auto& s) { s.shuffle = false; }),
               HasSubstr("shuffle: false in the checkpoint, true here"));
-  EXPECT_THAT(message([](auto& s) { s.matrix = "raw/X"; }), HasSubstr("matrix: 'raw/X' in the checkpoint, 'X' here"));
+  EXPECT_THAT(message([](auto& s) { s.matrix = "raw/X"; }),
+              HasSubstr("matrix: 'raw/X' in the checkpoint, 'X' here"));
   EXPECT_THAT(message([](auto& s) { s.files[1].n_obs = 49; }),
               HasSubstr("rows of fake1: 49 in the checkpoint, 50 here"));
   EXPECT_THAT(message([](auto& s) { s.files[0].digest = "0"; }), HasSubstr("what fake0 holds"));

@@ -48,8 +48,8 @@ class Window {
   // Room for windows of up to max_rows rows in bins of bin_rows.
   Window(PagePool* pool, std::span<std::uint32_t> next_page, std::uint64_t max_rows, std::uint64_t bin_rows);
 
-  // `first_sequence` is that of its first batch; the first `skip_batches` are not built, their rows not kept: they
-  // were delivered before the epoch was resumed.
+  // `first_sequence` is that of its first batch; the first `skip_batches` are not built, their rows not kept:
+  // they were delivered before the epoch was resumed.
   void open(const plan::Window& window, std::uint64_t epoch, std::uint64_t first_sequence, bool shuffle,
             std::uint64_t key, std::uint64_t batch_size, std::uint64_t skip_batches);
 

@@ -137,11 +137,11 @@ Status check_lineage(const EpochRule& rule, Lines lineage, bool* complete) {
         rank_share(n_rows, 0, stage.world_size, rule.batch_size, rule.drop_last).n_batches;
     const bool is_last = i + 1 == lineage.size();
     if (stage.batches_done > batches || (!is_last && batches > 0 && stage.batches_done == batches)) {
-      return Status::invalid_argument(
-          fmt::format("a lineage in which each of {} ranks has done {} batches of {} rows, where {} rows were left "
-                      "to share out",
-                      stage.world_size, format_count(stage.batches_done), format_count(rule.batch_size),
-                      format_count(n_rows)));
+      return Status::invalid_argument(fmt::format(
+          "a lineage in which each of {} ranks has done {} batches of {} rows, where {} rows were left "
+          "to share out",
+          stage.world_size, format_count(stage.batches_done), format_count(rule.batch_size),
+          format_count(n_rows)));
     }
     if (is_last) *complete = stage.batches_done == batches;
     n_rows = rows_left(rule, n_rows, stage);
@@ -183,10 +183,10 @@ Result<EpochPart> rest_of_epoch(const EpochRule& rule, Lines lineage, std::uint3
   for (const Stage& stage : lineage.first(lineage.size() - 1)) part.batches_before += stage.batches_done;
   if (lineage.size() > 1) {
     // The row that is repeated may be the one before the share.
-    const std::uint64_t first = part.share.repeat ? std::min(part.share.first, part.share.repeat_row)
-                                                  : part.share.first;
-    const std::uint64_t last = part.share.repeat ? std::max(part.share.last, part.share.repeat_row + 1)
-                                                 : part.share.last;
+    const std::uint64_t first =
+        part.share.repeat ? std::min(part.share.first, part.share.repeat_row) : part.share.first;
+    const std::uint64_t last =
+        part.share.repeat ? std::max(part.share.last, part.share.repeat_row + 1) : part.share.last;
     PENSTOCK_ASSIGN_OR_RETURN(part.line, collect_rows(rule, lineage, first, last, budget));
   }
   return part;

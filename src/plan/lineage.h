@@ -1,14 +1,15 @@
 // What is left of an epoch after ranks have come and gone: the arithmetic of resuming.
 //
-// A lineage says what was done of an epoch: [(world_size, batches_done), ...], batches per rank, the same number
-// on each. Stage 0 shares out the tape. What its ranks have not delivered, in the tape's order, is the *line* of
-// stage 1: its rows are numbered from 0 and shared out among the next ranks like a tape; and so on. A rank that
-// stopped inside a window has delivered the rows whose places in it come first: a set scattered over the window.
-// So what it leaves is the rest of that set, row by row, and all windows after it, as one run.
+// A lineage says what was done of an epoch: [(world_size, batches_done), ...], batches per rank, the same
+// number on each. Stage 0 shares out the tape. What its ranks have not delivered, in the tape's order, is the
+// *line* of stage 1: its rows are numbered from 0 and shared out among the next ranks like a tape; and so on.
+// A rank that stopped inside a window has delivered the rows whose places in it come first: a set scattered
+// over the window. So what it leaves is the rest of that set, row by row, and all windows after it, as one
+// run.
 //
-// Everything here is a function of numbers alone - the rule below and the lineage - so every rank works out its
-// own part without asking the others. Cost: the rows of at most one window for each rank that stopped and whose
-// rest this rank shares; 16 bytes for each run of rows, reserved under `index` before they are taken.
+// Everything here is a function of numbers alone - the rule below and the lineage - so every rank works out
+// its own part without asking the others. Cost: the rows of at most one window for each rank that stopped and
+// whose rest this rank shares; 16 bytes for each run of rows, reserved under `index` before they are taken.
 //
 // Thread contract: pure functions; TapeRuns is immutable once collected.
 #pragma once
@@ -67,12 +68,12 @@ class TapeRuns {
   std::uint64_t first_, last_;
 };
 
-// The lineage that goes on with `world_size` ranks: its last stage has that many. Stages in which nothing was done
-// are no stages.
+// The lineage that goes on with `world_size` ranks: its last stage has that many. Stages in which nothing was
+// done are no stages.
 Lineage continue_lineage(Lineage lineage, std::uint32_t world_size);
 
-// An error when no run could have left such a lineage: a stage of 0 ranks, or one that was asked for more batches
-// than there were; `complete`: nothing is left to deliver. Of every stage but the last something is.
+// An error when no run could have left such a lineage: a stage of 0 ranks, or one that was asked for more
+// batches than there were; `complete`: nothing is left to deliver. Of every stage but the last something is.
 Status check_lineage(const EpochRule& rule, std::span<const Stage> lineage, bool* complete);
 
 // Rows of the line that the last stage shares out (the whole tape, for one stage). The lineage is checked.
@@ -89,7 +90,7 @@ struct EpochPart {
   std::uint64_t batches_done = 0;    // of share.n_batches, before this run
   std::uint64_t batches_before = 0;  // of the epoch, in stages before the last
   bool ramp = false;                 // see WindowSequence
-  Lineage lineage;                   // what was done of it, the last stage with the ranks of now; empty: nothing
+  Lineage lineage;  // what was done of it, the last stage with the ranks of now; empty: nothing
   std::optional<TapeRuns> line;
 };
 

@@ -17,7 +17,8 @@ using Rows = std::vector<std::uint64_t>;
 
 std::shared_ptr<MemoryBudget> ample() { return MemoryBudget::create(100'000'000); }
 
-// The batches of one rank, as tape rows; repeated rows left out. The plain way: every row of the line, in order.
+// The batches of one rank, as tape rows; repeated rows left out. The plain way: every row of the line, in
+// order.
 std::vector<Rows> batches_of(const EpochRule& rule, const Rows& line, std::uint32_t rank, std::uint32_t world,
                              bool ramp) {
   const Share share = rank_share(line.size(), rank, world, rule.batch_size, rule.drop_last);
@@ -65,7 +66,8 @@ Rows whole(std::uint64_t n) {
 Rows expand(const TapeRuns& runs) {
   Rows rows;
   for (std::size_t i = 0; i < runs.size(); ++i) {
-    if (i > 0) EXPECT_NE(runs[i - 1].tape + (runs[i].line - runs[i - 1].line), runs[i].tape) << "runs are joined";
+    if (i > 0)
+      EXPECT_NE(runs[i - 1].tape + (runs[i].line - runs[i - 1].line), runs[i].tape) << "runs are joined";
     for (std::uint64_t row = runs[i].line; row < runs.end(i); ++row) {
       rows.push_back(runs[i].tape + (row - runs[i].line));
       EXPECT_EQ(runs.tape_row(row), rows.back());
@@ -76,7 +78,8 @@ Rows expand(const TapeRuns& runs) {
 }
 
 // The new ranks' shares against the plain way. Returns the batches of a rank, equal on all.
-std::uint64_t expect_shares(const EpochRule& rule, const Lineage& lineage, const Rows& line, Rows* delivered) {
+std::uint64_t expect_shares(const EpochRule& rule, const Lineage& lineage, const Rows& line,
+                            Rows* delivered) {
   const std::uint32_t world = lineage.back().world_size;
   EXPECT_EQ(rows_to_share(rule, lineage), line.size());
   std::uint64_t batches = 0;
@@ -96,7 +99,8 @@ std::uint64_t expect_shares(const EpochRule& rule, const Lineage& lineage, const
       EXPECT_EQ(part->line->tape_row(row), line[row]);
       delivered->push_back(line[row]);
     }
-    if (share.repeat && !line.empty()) EXPECT_EQ(part->line->tape_row(share.repeat_row), line[share.repeat_row]);
+    if (share.repeat && !line.empty())
+      EXPECT_EQ(part->line->tape_row(share.repeat_row), line[share.repeat_row]);
     expand(*part->line);
   }
   return batches;
@@ -131,8 +135,8 @@ TEST(Lineage, WhatIsLeftIsSharedOutExactlyOnce) {
 }
 
 TEST(Lineage, ManyStages) {
-  const std::vector<std::vector<std::uint32_t>> worlds = {
-      {8, 4, 6}, {1, 2, 1, 2}, {3, 17, 2, 5}, {17, 1}, {2, 3, 4, 5, 6, 7}, {16, 8, 16, 8, 16}};
+  const std::vector<std::vector<std::uint32_t>> worlds = {{8, 4, 6}, {1, 2, 1, 2},       {3, 17, 2, 5},
+                                                          {17, 1},   {2, 3, 4, 5, 6, 7}, {16, 8, 16, 8, 16}};
   for (const auto& stages : worlds) {
     for (const bool shuffle : {true, false}) {
       for (const bool drop_last : {true, false}) {
@@ -152,7 +156,8 @@ TEST(Lineage, ManyStages) {
                 EXPECT_EQ(all, whole(n));
               }
               if (batches < 2) break;
-              lineage.back().batches_done = std::max<std::uint64_t>(1, batches * (i + 1) / (2 * stages.size()));
+              lineage.back().batches_done =
+                  std::max<std::uint64_t>(1, batches * (i + 1) / (2 * stages.size()));
               line = left_of(rule, line, lineage.back(), i > 0, &gone);
               Rows back;
               const auto budget = ample();
@@ -203,8 +208,9 @@ TEST(Lineage, ImpossibleOnesAreRefused) {
   EXPECT_TRUE(complete);
   EXPECT_TRUE(check_lineage(rule, Lineage{}, &complete).ok());
   EXPECT_FALSE(complete);
-  for (const Lineage& bad : {Lineage{{0, 1}}, Lineage{{1, 11}}, Lineage{{1, 10}, {2, 1}}, Lineage{{2, 3}, {1, 9}},
-                             Lineage{{1, UINT64_MAX}}, Lineage{{4, 1}, {1, UINT64_MAX / 10}}}) {
+  for (const Lineage& bad :
+       {Lineage{{0, 1}}, Lineage{{1, 11}}, Lineage{{1, 10}, {2, 1}}, Lineage{{2, 3}, {1, 9}},
+        Lineage{{1, UINT64_MAX}}, Lineage{{4, 1}, {1, UINT64_MAX / 10}}}) {
     const Status status = check_lineage(rule, bad, &complete);
     EXPECT_EQ(status.code(), StatusCode::invalid_argument);
   }

@@ -34,7 +34,9 @@ def restored(ds, state, **options):
     return loader
 
 
-@pytest.mark.parametrize("options", [{}, {"format": "dense"}, {"shuffle": False}, {"drop_last": True}, {"block_rows": 300}])
+@pytest.mark.parametrize(
+    "options", [{}, {"format": "dense"}, {"shuffle": False}, {"drop_last": True}, {"block_rows": 300}]
+)
 @pytest.mark.parametrize("epoch", [0, 3])
 def test_goes_on_bit_for_bit(large, epoch, options):
     ds = large.open()
@@ -71,7 +73,9 @@ def test_planned_windows_and_blocks_are_the_checkpoints(large):
     state = loader.state_dict()
     rest = indices(it)
     again = restored(ds, state, memory="200MB")
-    assert again.plan.window_rows == loader.plan.window_rows and again.plan.block_rows == loader.plan.block_rows
+    assert (
+        again.plan.window_rows == loader.plan.window_rows and again.plan.block_rows == loader.plan.block_rows
+    )
     for found, expected in zip(again, rest, strict=True):
         np.testing.assert_array_equal(found.index, expected)
     # Epochs after it keep them.
@@ -178,7 +182,9 @@ def test_pickled_loaders_go_on_too(corpus):
     np.testing.assert_array_equal(flat(other), np.concatenate(whole[1:]))
 
 
-@pytest.mark.parametrize("stages", [[(8, 2), (4, 3), (6, None)], [(1, 30), (3, None)], [(5, 1), (1, 5), (17, None)]])
+@pytest.mark.parametrize(
+    "stages", [[(8, 2), (4, 3), (6, None)], [(1, 30), (3, None)], [(5, 1), (1, 5), (17, None)]]
+)
 @pytest.mark.parametrize("options", [{}, {"shuffle": False}, {"window_rows": 128, "batch_size": 16}])
 def test_other_numbers_of_ranks(corpus, stages, options):
     expected = np.arange(3001)
@@ -230,7 +236,17 @@ def test_small_and_plain(large):
     state = loader.state_dict()
     assert len(json.dumps(state)) < 1500 and stored(state) == state
     assert set(state) == {
-        *("version", "epoch", "lineage", "seed", "shuffle", "batch_size", "drop_last", "window_rows", "block_rows"),
+        *(
+            "version",
+            "epoch",
+            "lineage",
+            "seed",
+            "shuffle",
+            "batch_size",
+            "drop_last",
+            "window_rows",
+            "block_rows",
+        ),
         *("block_rows_exact", "blocks", "matrix", "n_obs", "n_vars", "files"),
     }
     assert [file["name"] for file in state["files"]] == ["part0.h5ad", "part1.h5ad"]
@@ -263,7 +279,9 @@ def test_differences_are_named(corpus, tmp_path):
     refused("window_rows: .* in the checkpoint, 128 here", window_rows=128)
     refused("block_rows: .* in the checkpoint, 3 here", block_rows=3)
     refused("files: 3 in the checkpoint, 2 here", penstock.open(corpus.paths[:2]))
-    refused("file 0: 'part0.h5ad' in the checkpoint, 'part1.h5ad' here", penstock.open(corpus.paths[::-1][1:]))
+    refused(
+        "file 0: 'part0.h5ad' in the checkpoint, 'part1.h5ad' here", penstock.open(corpus.paths[::-1][1:])
+    )
     refused("selected rows of part2.h5ad: 2,300 in the checkpoint, 2,299 here", ds[:3000])
     refused("batches", state={**state, "lineage": [[1, 48]]})
     # The same number of rows, other rows.
@@ -304,7 +322,17 @@ def test_what_is_no_state(corpus, bad):
     assert len(indices(loader)) == 47
 
 
-@pytest.mark.parametrize("change", [("epoch", -1), ("epoch", 2**63), ("lineage", [[1]]), ("lineage", [[0, 1]]), ("seed", "0"), ("files", 3)])
+NONSENSE = [
+    ("epoch", -1),
+    ("epoch", 2**63),
+    ("lineage", [[1]]),
+    ("lineage", [[0, 1]]),
+    ("seed", "0"),
+    ("files", 3),
+]
+
+
+@pytest.mark.parametrize("change", NONSENSE)
 def test_fields_that_make_no_sense(corpus, change):
     loader = penstock.Loader(corpus.open(), **SMALL)
     with pytest.raises(ValueError, match=change[0]):
