@@ -60,7 +60,7 @@ struct LoaderState {
   std::string to_json() const;
   // invalid_argument: not such a state, or of a later version. Whatever the text, memory is bounded by its
   // length, which is at most kMaxJson.
-  static constexpr std::size_t kMaxJson = 64'000'000;
+  static constexpr std::size_t kMaxJson = 16'000'000;
   static Result<LoaderState> from_json(std::string_view text);
 };
 
