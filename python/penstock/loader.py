@@ -575,7 +575,7 @@ class Loader(_Base):
         Returns
         -------
         dict
-            Numbers, strings and lists: `json.dump` and `torch.save` take it. ``epoch``; ``lineage``, a list of
+            Numbers, strings and lists: ``json.dump`` and ``torch.save`` take it. ``epoch``; ``lineage``, a list of
             [world_size, batches_done]; what the order follows from: ``seed``, ``shuffle``, ``batch_size``,
             ``drop_last``, ``window_rows``, ``block_rows``; what the rows are: ``matrix``, ``n_obs``, ``n_vars``,
             ``files``, each with digests of its metadata and of the rows selected. About 250 bytes a file.
