@@ -46,6 +46,7 @@ HEADER_OF = {
     "batch.h": "base",
     "memory_budget.h": "memory",
     "options.h": "memory",
+    "state.h": "memory",
     "dataset.h": "source",  # Column and ColumnInfo are values that the readers fill
     "plan.h": "plan",
     "loader.h": "loader",

@@ -94,12 +94,23 @@ class Loader {
   Loader& operator=(const Loader&) = delete;
 
   const Plan& plan() const;
-  // Batches of one epoch of this rank.
+  // Batches of one whole epoch of this rank.
   std::uint64_t n_batches() const;
   // Categories of the obs columns that have them, in code order; empty for numbers.
   const std::vector<std::string>& categories(const std::string& column) const;
 
-  // Begins an epoch: `epoch`, else the one after the last started (0 first). Ends the current one at once.
+  // Where this loader stands, for LoaderOptions::resume: behind the batches that next() has returned of the
+  // epoch started last, or behind `batches_done` of them, for who takes batches ahead of who uses them. When
+  // that is all of its batches, at the beginning of the epoch after it; before the first start_epoch(), where
+  // that begins. invalid_argument: fewer than `batches_done` have been returned. Works after close(), from
+  // any thread.
+  Result<LoaderState> state(std::optional<std::uint64_t> batches_done = std::nullopt) const;
+  // Batches of the epoch being read, or of the next one when none was started, those before it was resumed
+  // included: n_batches(), but for an epoch that other numbers of ranks have worked on.
+  std::uint64_t epoch_batches() const;
+
+  // Begins an epoch: `epoch`, else the one after the last started (at first 0, or where LoaderOptions::resume
+  // goes on). Ends the current one at once.
   Status start_epoch(std::optional<std::uint64_t> epoch = std::nullopt);
   // The epoch that start_epoch() without a number would begin.
   std::uint64_t next_epoch() const;
@@ -111,7 +122,8 @@ class Loader {
   // Waits for the batch that next() would return and leaves it there. The view is read-only: copy it.
   Result<std::optional<Batch>> peek(const std::function<bool()>& interrupted = {});
 
-  // What reading an epoch takes, exactly; a pass over the table of blocks, no I/O. `cancelled` after close().
+  // What reading an epoch takes, exactly; a pass over the table of blocks, no I/O. Of an epoch that is
+  // resumed, what is left of it: from the window on that holds its next batch. `cancelled` after close().
   Result<EpochCost> epoch_cost(std::uint64_t epoch) const;
 
   LoaderStats stats() const;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "penstock/memory_budget.h"
+#include "penstock/state.h"
 
 namespace penstock {
 
@@ -66,6 +67,11 @@ struct LoaderOptions {
   // Rows of a block, exactly, whatever the storage; 0: from data and memory, cut where the storage has
   // boundaries.
   std::uint64_t block_rows = 0;
+  // Go on where a checkpoint was made: the first start_epoch() without a number, or with its epoch's, begins
+  // there. block_rows and window_rows are the checkpoint's; what else is different and matters is
+  // invalid_argument. The number of ranks may be another one: what is left of the epoch is shared out by
+  // rows.
+  std::optional<LoaderState> resume;
   double slot_timeout_seconds = 10;  // how long next() waits when the consumer holds every batch
   // Called once, without locks, when next() finds every slot held; Python runs gc.collect() here.
   std::function<void()> on_slots_exhausted;

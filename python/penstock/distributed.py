@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 from penstock import _core
 
-__all__ = ["decode_threads", "resolve_rank"]
+__all__ = ["compare_ranks", "decode_threads", "distributed", "resolve_rank"]
 
 
 def _env_int(name: str) -> int | None:
@@ -20,11 +21,40 @@ def _env_int(name: str) -> int | None:
         raise ValueError(f"environment variable {name}={text!r} is not a number") from None
 
 
+def distributed() -> Any:
+    """torch.distributed where it is initialised, else None."""
+    # It can only be initialised when somebody has imported it.
+    dist = sys.modules.get("torch.distributed")
+    return dist if dist is not None and dist.is_available() and dist.is_initialized() else None
+
+
+def compare_ranks(fingerprint: dict[str, Any]) -> None:
+    """Check that all ranks of torch.distributed are about to share out the same rows in the same order.
+
+    Collective: every rank calls it. `fingerprint`: a small dict, equal on every rank when all is well. Raises
+    ValueError on every rank, with the first differences of the first rank that is not as rank 0.
+    """
+    dist = distributed()
+    every: list[dict[str, Any]] = [{}] * dist.get_world_size()
+    dist.all_gather_object(every, fingerprint)
+
+    def show(value: Any) -> str:
+        return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else repr(value)
+
+    for rank, found in enumerate(every):
+        names = [name for name, value in every[0].items() if found.get(name) != value]
+        if names:
+            text = "; ".join(f"{n} {show(found.get(n))} against {show(every[0][n])}" for n in names[:3])
+            raise ValueError(
+                f"rank {rank} differs: {text} on rank 0. Every rank must open the same files and make the same "
+                "Loader; a loader that only some ranks use needs rank= and world_size="
+            )
+
+
 def resolve_rank() -> tuple[int, int]:
     """(rank, world size): torch.distributed where it is initialised, else torchrun's environment, else (0, 1)."""
-    # torch.distributed can only be initialised when somebody has imported it.
-    dist = sys.modules.get("torch.distributed")
-    if dist is not None and dist.is_available() and dist.is_initialized():
+    dist = distributed()
+    if dist is not None:
         return int(dist.get_rank()), int(dist.get_world_size())
     rank, world_size = _env_int("RANK"), _env_int("WORLD_SIZE")
     if rank is None or world_size is None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import operator
 import os
 import re
@@ -20,7 +22,7 @@ from penstock import _core
 from penstock.batch import Batch, make_batch
 from penstock.budget import MemoryBudget, parse_memory
 from penstock.dataset import Dataset
-from penstock.distributed import decode_threads, resolve_rank
+from penstock.distributed import compare_ranks, decode_threads, distributed, resolve_rank
 from penstock.errors import not_found
 from penstock.plan import Plan
 
@@ -177,6 +179,12 @@ class _Process:
     iterator: weakref.ref[_Epoch] | None = None
     # The epoch that peek() has begun and no iterator has taken yet.
     peeked: int | None = None
+    # An iterator has been handed out, and nothing since then says where the next one begins.
+    iterated: bool = False
+    # Fingerprints of all ranks were compared for this engine.
+    compared: bool = False
+    # The number of the next epoch as this process knows it: a DataLoader's worker moves it on.
+    next_epoch: int | None = None
     # A forked child keeps what its parent had, so that no destructor runs on it.
     parent: _Process | None = None
 
@@ -188,6 +196,8 @@ class Loader(_Base):
     after ``break``, and ends the iterator before it. The engine has its own threads: use the loader as it
     is, or in a ``DataLoader(loader, batch_size=None, num_workers=0)``. In a DataLoader with workers, worker
     0 yields everything and the others nothing.
+
+    `state_dict` and `load_state_dict` checkpoint it inside an epoch, also for another number of ranks.
 
     The order of batches depends on the files, the selection, ``seed``, the epoch, ``world_size``,
     ``batch_size``, ``block_rows`` and ``window_rows``, and on nothing else.
@@ -221,7 +231,8 @@ class Loader(_Base):
     rank, world_size
         This process's share; give both or none. None: torch.distributed when it is initialised, else the
         environment's RANK and WORLD_SIZE (torchrun), else (0, 1), looked up when an epoch begins or at
-        ``len()``.
+        ``len()``. Ranks of torch.distributed compare what they are about to do before the first batch; give
+        rank and world size where only some of its ranks use this loader.
     threads
         Decode threads. None: the cores this process may use, divided by LOCAL_WORLD_SIZE. Shrinks to fit
         the budget.
@@ -334,8 +345,12 @@ class Loader(_Base):
         self._n_cols = dataset.n_vars
         self._hint: tuple[int, int] | None = None
         self._closed = False
+        # The state that was loaded, as JSON: its windows and blocks hold for good, its position for one epoch.
+        self._resume = ""
+        # The epoch whose position it holds, until an iterator has begun there.
+        self._resume_epoch: int | None = None
         self._epoch = self._new_counter(0)
-        self._process = _Process(os.getpid())
+        self._process = _Process(os.getpid(), next_epoch=0)
         # Errors come here and not at the first batch.
         self._build(self._share or (0, 1))
 
@@ -368,10 +383,12 @@ class Loader(_Base):
             rank=share[0],
             world_size=share[1],
             threads=self._threads or decode_threads(),
+            resume=self._resume,
             **dataclasses.asdict(self._options),
         )
         now.engine, now.share = engine, share
         now.plan = now.categories = now.peeked = None
+        now.iterated = now.compared = False
         return engine
 
     def _current(self, resolve: bool = True) -> _core.Loader:
@@ -424,6 +441,22 @@ class Loader(_Base):
             engine.start_epoch(None if engine.next_epoch == number else number)
         return number
 
+    def _set_next_epoch(self, number: int) -> None:
+        self._epoch.set(number)
+        self._process.next_epoch = number
+
+    def _compare_ranks(self) -> None:
+        """Once per engine, where torch.distributed says which rank this is."""
+        now = self._process
+        if now.compared or self._share is not None or distributed() is None or self._worker() is not None:
+            return
+        state = self.state_dict()
+        state["files"] = hashlib.sha256(json.dumps(state["files"]).encode()).hexdigest()[:16]
+        # What other things follow from comes first: the message has room for three.
+        first = ("matrix", "n_obs", "n_vars", "files", "seed", "batch_size")
+        compare_ranks({**{name: state[name] for name in first}, **state})
+        now.compared = True
+
     # --- iteration ---
 
     def __iter__(self) -> Iterator[Batch]:
@@ -442,17 +475,26 @@ class Loader(_Base):
         if running is not None:
             running.end()
         engine = self._current()
+        self._compare_ranks()
         number = self._start(engine)
         self._process.peeked = None
-        self._epoch.set(number + 1)
+        if self._resume_epoch is not None:
+            # Its position was for this once, its windows and blocks are for good.
+            self._resume = json.dumps({**json.loads(self._resume), "lineage": []})
+            self._resume_epoch = None
+        self._process.iterated = True
+        self._set_next_epoch(number + 1)
         epoch = _Epoch(engine, self._kit(), self)
         self._process.iterator = weakref.ref(epoch)
         return epoch
 
     def __len__(self) -> int:
-        """Batches of one epoch of this rank."""
+        """Batches of one epoch of this rank; of an epoch that is resumed, with those done before."""
         # Progress bars ask in the middle of an epoch, which must not end it.
-        return int(self._current(resolve=self._iterating() is None).n_batches)
+        running = self._iterating() is not None
+        engine = self._current(resolve=not running)
+        resumed = running or self._resume_epoch == int(self._epoch.get())
+        return int(engine.epoch_batches if resumed else engine.n_batches)
 
     def set_epoch(self, epoch: int) -> None:
         """Fix the number of the epoch that the next ``iter()`` begins, as in torch's samplers.
@@ -466,7 +508,10 @@ class Loader(_Base):
         --------
         >>> loader.set_epoch(3)
         """
-        self._epoch.set(_integer(epoch, "epoch", 0))
+        number = _integer(epoch, "epoch", 0)
+        if self._iterating() is None:
+            self._process.iterated = False
+        self._set_next_epoch(number)
 
     def peek(self) -> Batch:
         """A copy of the first batch, without counting it: the next ``iter()`` begins with it.
@@ -500,6 +545,124 @@ class Loader(_Base):
             raise ValueError("this loader has no batches")
         x, obs, index = kit.wrap(parts, self._n_cols, self._options.obs)
         return make_batch(x, obs, index, self.categories).clone()
+
+    # --- checkpoints ---
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that the next batch belongs to: 0 at first.
+
+        Examples
+        --------
+        >>> for epoch in range(loader.epoch, 10):  # goes on after load_state_dict()
+        ...     for batch in loader:
+        ...         ...
+        """
+        return int(self.state_dict()["epoch"])
+
+    def state_dict(self, *, batches_done: int | None = None) -> dict[str, Any]:
+        """Where this loader stands: what `load_state_dict` needs to go on with the batch that comes next.
+
+        The same on every rank, so that the checkpoint of one serves all. When all batches of an epoch were
+        returned it says the beginning of the next epoch, also before the ``for`` loop has ended.
+
+        Parameters
+        ----------
+        batches_done
+            For wrappers that take batches ahead of who uses them: how many of those that ``next()`` returned
+            since ``iter()`` are done. None: all.
+
+        Returns
+        -------
+        dict
+            Numbers, strings and lists: ``json.dump`` and ``torch.save`` take it. ``epoch``; ``lineage``, a list of
+            [world_size, batches_done]; what the order follows from: ``seed``, ``shuffle``, ``batch_size``,
+            ``drop_last``, ``window_rows``, ``block_rows``; what the rows are: ``matrix``, ``n_obs``, ``n_vars``,
+            ``files``, each with digests of its metadata and of the rows selected. About 250 bytes a file.
+
+        Raises
+        ------
+        ValueError
+            Fewer than ``batches_done`` batches were returned.
+        RuntimeError
+            A DataLoader's worker iterates this loader, so that this process does not know where it is: use
+            torchdata's StatefulDataLoader, or num_workers=0.
+
+        Examples
+        --------
+        >>> torch.save({"model": model.state_dict(), "loader": loader.state_dict()}, "checkpoint.pt")
+        """
+        done = None if batches_done is None else _integer(batches_done, "batches_done", 0)
+        worker = self._worker()
+        if worker is not None and worker[0] != 0:
+            return {}  # it has no batches
+        engine, now = self._for_reading(), self._process
+        number = int(self._epoch.get())
+        if worker is None and now.next_epoch is not None and now.next_epoch != number:
+            raise RuntimeError(
+                "this loader is iterated by a DataLoader's worker, so its position is not known here: use "
+                "torchdata.stateful_dataloader.StatefulDataLoader, or num_workers=0"
+            )
+        state: dict[str, Any] = json.loads(engine.state_json(done))
+        if not now.iterated and state["epoch"] != number:
+            state.update(epoch=number, lineage=[])
+        return state
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was called: the next ``iter()`` begins inside that epoch.
+
+        Its batches are those that would have come, bit for bit, from the same number of ranks. Another number
+        of ranks shares out the rows that are left; each row still comes once in the epoch, which then has other
+        batches. ``window_rows`` and ``block_rows`` are the checkpoint's from now on; ``memory``, ``threads``,
+        ``format``, ``dtype`` and ``obs`` need not be. Files may have moved to other folders. At most one window
+        is read again.
+
+        May be called before the first ``iter()``, between epochs or inside one: a running iterator ends.
+
+        Parameters
+        ----------
+        state_dict
+            Of `state_dict`, of this version or an earlier one.
+
+        Raises
+        ------
+        ValueError
+            It is no such dict, or of other files, rows or options: the message names the differences. The
+            loader is then at the beginning of the epoch it was in.
+        MemoryBudgetError
+            ``memory`` cannot hold windows of the checkpoint's size.
+
+        Examples
+        --------
+        >>> loader = penstock.Loader(penstock.open("plates/*.h5ad"), batch_size=4096, memory="2GB")
+        >>> loader.load_state_dict(torch.load("checkpoint.pt")["loader"])
+        """
+        if self._closed:
+            raise RuntimeError("loader closed")
+        worker = self._worker()
+        if worker is not None and worker[0] != 0:
+            return
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(f"load_state_dict takes a dict of state_dict(), not {type(state_dict).__name__}")
+        try:
+            text = json.dumps(dict(state_dict), allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"not a state of a penstock loader: {error}") from None
+        running = self._iterating()
+        if running is not None:
+            running.end()
+        if self._process.pid != os.getpid():
+            self._process = _Process(os.getpid(), parent=self._process)
+        share = self._find_share()
+        before, self._resume = self._resume, text
+        try:
+            engine = self._build(share)
+        except BaseException:
+            self._resume = before
+            self._build(share)
+            raise
+        self._resume_epoch = engine.next_epoch
+        self._set_next_epoch(engine.next_epoch)
 
     # --- what it is doing ---
 
@@ -575,8 +738,9 @@ class Loader(_Base):
             too short; ``bytes_read_all`` from the Dataset's files by anyone.
 
             Times in seconds. Summed over all threads: ``read_seconds``; over the decode threads:
-            ``worker_read_seconds`` (their part of reading), ``decode_seconds`` and of it ``decompress_seconds`` (codecs)
-            and ``scatter_seconds`` (putting rows into the window; what is left turns bytes into rows), ``assemble_seconds``, ``worker_idle_seconds`` and of it
+            ``worker_read_seconds`` (their part of reading), ``decode_seconds`` and of it ``decompress_seconds``
+            (codecs) and ``scatter_seconds`` (putting rows into the window; what is left turns bytes into rows),
+            ``assemble_seconds``, ``worker_idle_seconds`` and of it
             ``idle_for_reads_seconds``, ``idle_for_pages_seconds`` (no room in the window),
             ``idle_for_consumer_seconds`` (every batch ahead of you is built). Of your loop:
             ``consumer_wait_seconds``, ``consumer_busy_seconds``; since the first epoch began:

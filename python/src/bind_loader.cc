@@ -78,7 +78,7 @@ LoaderHandle create(const DatasetHandle& dataset, std::uint64_t batch_size, cons
                     std::map<std::string, std::vector<std::string>> categories, bool drop_last,
                     std::uint32_t rank, std::uint32_t world_size, std::uint32_t threads,
                     std::uint32_t io_threads, std::uint64_t window_rows, std::uint64_t block_rows,
-                    double slot_timeout, std::uint64_t test_window_bytes) {
+                    double slot_timeout, std::uint64_t test_window_bytes, const std::string& resume) {
   LoaderOptions options;
   options.batch_size = batch_size;
   options.memory = memory;
@@ -98,6 +98,7 @@ LoaderHandle create(const DatasetHandle& dataset, std::uint64_t batch_size, cons
   options.block_rows = block_rows;
   options.slot_timeout_seconds = slot_timeout;
   options.test_window_bytes = test_window_bytes;
+  if (!resume.empty()) options.resume = unwrap(LoaderState::from_json(resume));
   options.on_slots_exhausted = &collect_garbage;
   return LoaderHandle(unwrap(without_gil([&] { return Loader::create(dataset.ptr, std::move(options)); })));
 }
@@ -199,8 +200,15 @@ void bind_loader(nb::module_& m) {
                   nb::arg("format"), nb::arg("dtype"), nb::arg("obs"), nb::arg("categories"),
                   nb::arg("drop_last"), nb::arg("rank"), nb::arg("world_size"), nb::arg("threads"),
                   nb::arg("io_threads"), nb::arg("window_rows"), nb::arg("block_rows"),
-                  nb::arg("slot_timeout"), nb::arg("test_window_bytes"))
+                  nb::arg("slot_timeout"), nb::arg("test_window_bytes"), nb::arg("resume"))
       .def("plan", [](const LoaderHandle& self) { return self.ptr->plan(); })
+      .def(
+          "state_json",
+          [](const LoaderHandle& self, std::optional<std::uint64_t> batches_done) {
+            return unwrap(without_gil([&] { return self.ptr->state(batches_done); })).to_json();
+          },
+          nb::arg("batches_done").none(), "A checkpoint as JSON, for create(resume=).")
+      .def_prop_ro("epoch_batches", [](const LoaderHandle& self) { return self.ptr->epoch_batches(); })
       .def_prop_ro("n_batches", [](const LoaderHandle& self) { return self.ptr->n_batches(); })
       .def(
           "categories",

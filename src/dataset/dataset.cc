@@ -34,6 +34,11 @@ class View final : public DatasetImpl {
   }
   std::uint64_t index_bytes() const override { return opened_->budget->usage().used; }
   std::vector<std::string> notes() const override { return opened_->notes; }
+  const std::string& matrix() const override { return opened_->matrix; }
+  FileName file_name(std::size_t part) const override {
+    const auto& file = opened_->files[part];
+    return {file.path, file.content->file_bytes()};
+  }
   std::shared_ptr<const ReadCounts> read_counts() const override { return opened_->reads; }
 
   const std::shared_ptr<const OpenedFiles>& opened() const { return opened_; }
@@ -102,7 +107,7 @@ std::uint64_t Dataset::n_obs() const { return impl_->n_obs(); }
 std::uint64_t Dataset::n_obs_total() const { return view(*this).opened()->n_rows; }
 std::uint64_t Dataset::n_vars() const { return impl_->n_vars(); }
 std::uint64_t Dataset::index_bytes() const { return impl_->index_bytes(); }
-const std::string& Dataset::matrix() const { return view(*this).opened()->matrix; }
+const std::string& Dataset::matrix() const { return impl_->matrix(); }
 std::vector<std::string> Dataset::notes() const { return impl_->notes(); }
 std::vector<std::string> Dataset::other_matrices() const { return view(*this).opened()->other_matrices; }
 const std::vector<std::string>& Dataset::var_names() const { return view(*this).opened()->var_names; }
@@ -111,14 +116,14 @@ std::vector<FileInfo> Dataset::files() const {
   std::vector<FileInfo> infos;
   for (std::size_t i = 0; i < impl_->parts().size(); ++i) {
     const internal::FilePart& part = impl_->parts()[i];
-    const auto& file = view(*this).opened()->files[i];
+    auto file = impl_->file_name(i);
     const SourceTraits& traits = part.source->traits();
     FileInfo info;
-    info.path = file.path;
+    info.path = std::move(file.path);
     info.n_obs = traits.n_rows;
     info.first_row = part.first_row;
     info.selected = part.n_selected;
-    info.file_bytes = file.content->file_bytes();
+    info.file_bytes = file.bytes;
     info.entries = traits.lengths.entries;
     info.layout = traits.layout;
     infos.push_back(std::move(info));

@@ -54,6 +54,14 @@ class DatasetImpl {
   // Bytes of metadata held, shared by all selections.
   virtual std::uint64_t index_bytes() const = 0;
   virtual std::vector<std::string> notes() const = 0;
+  // Which matrix of the files: "X", "raw/X", ...
+  virtual const std::string& matrix() const = 0;
+  // What checkpoints know a file by, beside its part.
+  struct FileName {
+    std::string path;
+    std::uint64_t bytes = 0;  // of the file
+  };
+  virtual FileName file_name(std::size_t part) const = 0;
   // Everything read from the files, shared by all selections. Never null.
   virtual std::shared_ptr<const ReadCounts> read_counts() const = 0;
 };

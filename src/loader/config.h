@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/types.h"
@@ -11,6 +12,7 @@
 #include "penstock/memory_budget.h"
 #include "penstock/options.h"
 #include "plan/blocks.h"
+#include "plan/lineage.h"
 #include "plan/sizing.h"
 #include "plan/windows.h"
 
@@ -28,7 +30,9 @@ struct EngineConfig {
   std::vector<internal::FilePart> parts;   // sources possibly resident twins
   Labels labels;
   plan::BlockTable blocks;
-  plan::Share share;
+  plan::Share share;                      // of a whole epoch
+  std::optional<plan::EpochPart> resume;  // what is left of the epoch that LoaderOptions::resume stands in
+  LoaderState state;                      // of epoch 0's beginning; blocks and windows as they are
   plan::WindowSizing window;
   plan::RestSizing rest;
   plan::BatchBytes batch;
@@ -44,6 +48,8 @@ struct EngineConfig {
   Reservation slots_memory;  // moves into the SlotPool
 
   ByteCount scratch_per_worker() const;
+  // This rank's part of an epoch from its beginning.
+  plan::EpochPart whole_epoch(std::uint64_t epoch) const;
 };
 
 NumericType numeric_type(OutputType type);

@@ -13,6 +13,7 @@
 #include "loader/epoch_cost.h"
 #include "loader/loader_impl.h"
 #include "loader/sample.h"
+#include "loader/state.h"
 #include "memory/reserve_for.h"
 
 namespace penstock::loader {
@@ -103,13 +104,44 @@ std::uint64_t ordered_entries(std::span<const internal::FilePart> parts, std::ui
   return most;
 }
 
+// The window and blocks that data and memory ask for, or those of the checkpoint.
+Result<plan::WindowSizing> size_window(plan::SizingInput& in, const LoaderOptions& options) {
+  auto planned = plan::size_window(in);
+  if (!options.resume) return planned;
+  const LoaderState& resume = *options.resume;
+  if (planned.ok() && planned->window_rows == resume.window_rows && planned->block_rows == resume.block_rows)
+    return planned;
+  // Those that the user gives stay, to be compared.
+  if (options.window_rows == 0) in.window_rows = resume.window_rows;
+  if (options.block_rows == 0) in.block_rows = resume.block_rows;
+  auto sized = plan::size_window(in);
+  if (sized.ok()) return sized;
+  return std::move(sized).status().with_context(
+      fmt::format("the checkpoint has window_rows={} and block_rows={}", format_count(resume.window_rows),
+                  format_count(resume.block_rows)));
+}
+
+// What is left of the checkpoint's epoch for this rank. `state` has the windows and blocks of now.
+Result<plan::EpochPart> rest_of(const LoaderState& state, const LoaderState& resume,
+                                const LoaderOptions& options, MemoryBudget& budget) {
+  plan::EpochRule rule = rule_of(state);
+  rule.epoch = resume.epoch;
+  bool complete = false;
+  PENSTOCK_RETURN_IF_ERROR(plan::check_lineage(rule, resume.lineage, &complete));
+  return plan::rest_of_epoch(rule, plan::continue_lineage(resume.lineage, options.world_size), options.rank,
+                             budget);
+}
+
 // A loader that is planned and has reserved its memory, and what its engine needs to start.
 struct Planned {
   std::unique_ptr<internal::LoaderImpl> impl;
   EngineConfig config;
 };
-Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOptions options) {
+// `state`: what describe() says of rows and options.
+Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOptions options,
+                            LoaderState state) {
   PENSTOCK_RETURN_IF_ERROR(check_options(options));
+  if (options.resume) PENSTOCK_RETURN_IF_ERROR(compare(*options.resume, state));
   const ByteCount read_before = thread_bytes_read();
   const internal::DatasetImpl& data = dataset->impl();
   auto impl = std::make_unique<internal::LoaderImpl>();
@@ -141,7 +173,7 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
   };
 
   // Metadata: the Dataset's, counted once per loader.
-  auto index = budget->reserve(MemoryTag::index, data.index_bytes());
+  auto index = budget->reserve(MemoryTag::index, data.index_bytes() + description_bytes(state));
   if (!index.ok()) return does_not_fit(index.status());
   c.index_memory = *std::move(index);
 
@@ -208,16 +240,29 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
   c.csr_index = most_entries < kMaxBatch && c.n_cols < kMaxBatch ? NumericType::i32 : NumericType::i64;
   in.index_bytes = numeric_size(c.csr_index);
   if (!options.shuffle) in.ordered_entries = ordered_entries(c.parts, options.batch_size);
-  PENSTOCK_ASSIGN_OR_RETURN(c.window, plan::size_window(in));
+  PENSTOCK_ASSIGN_OR_RETURN(c.window, size_window(in, options));
+  const bool exact = options.block_rows != 0 || (options.resume && options.resume->block_rows_exact);
   c.batch = plan::batch_bytes(in, c.window.q_eff);
 
   // Blocks, and what reading them takes.
-  auto blocks = plan::BlockTable::build(c.parts, c.window.block_rows, options.block_rows != 0, *budget);
+  auto blocks = plan::BlockTable::build(c.parts, c.window.block_rows, exact, *budget);
   if (!blocks.ok()) return does_not_fit(blocks.status());
   c.blocks = *std::move(blocks);
   c.options = options;
   c.share = plan::rank_share(c.blocks.rows(), options.rank, options.world_size, options.batch_size,
                              options.drop_last);
+  state.window_rows = c.window.window_rows;
+  state.block_rows = c.window.block_rows;
+  state.block_rows_exact = exact;
+  state.blocks = digest_of(c.blocks);
+  if (options.resume) {
+    PENSTOCK_RETURN_IF_ERROR(compare(*options.resume, state));
+    auto rest = rest_of(state, *options.resume, options, *budget);
+    if (!rest.ok()) return does_not_fit(rest.status());
+    c.resume = *std::move(rest);
+    c.options.resume.reset();  // what is needed of it is in c.resume
+  }
+  c.state = std::move(state);
   PENSTOCK_ASSIGN_OR_RETURN(BlockTotals totals, total_blocks(c));
   // A part of a block (a window's cut) joins its ranges differently: a gap more per joined run, and one
   // behind each array's last chunk.
@@ -230,8 +275,9 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
 
   // The blocks in flight keep their lists of wanted rows: one range per two rows where the selection is
   // scattered.
-  const bool scattered =
-      std::any_of(c.parts.begin(), c.parts.end(), [](const auto& part) { return part.selected != nullptr; });
+  const bool on_line = c.resume && c.resume->line;
+  const bool scattered = on_line || std::any_of(c.parts.begin(), c.parts.end(),
+                                                [](const auto& part) { return part.selected != nullptr; });
   const std::uint64_t ranges = scattered ? std::min(c.blocks.largest(), c.blocks.largest_span() / 2 + 1) : 1;
   const ByteCount lists =
       Recorder::kBytes + c.parts.size() * sizeof(FileCounts) +
@@ -246,8 +292,8 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
   rest.index_bytes = usage.used_by_tag[static_cast<std::size_t>(MemoryTag::index)];
   rest.obs_bytes = usage.used_by_tag[static_cast<std::size_t>(MemoryTag::obs)];
   if (options.shared_budget) {
-    rest.index_bytes =
-        c.index_memory.bytes() + c.blocks.size() * sizeof(plan::Block) + (resident ? offsets_bytes : 0);
+    rest.index_bytes = c.index_memory.bytes() + c.blocks.size() * sizeof(plan::Block) +
+                       (resident ? offsets_bytes : 0) + (on_line ? c.resume->line->bytes() : 0);
     rest.obs_bytes = c.labels.held_bytes();
   }
   rest.scratch_per_thread = c.scratch_per_worker();
@@ -303,7 +349,8 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
   p.slot_bytes_max = c.batch.worst;
   p.compact_row_bytes = c.window.row_bytes;
   p.resident_rows = resident;
-  PENSTOCK_ASSIGN_OR_RETURN(const EpochCost cost, epoch_cost(c, 0, &totals, &impl->planned_file_bytes));
+  PENSTOCK_ASSIGN_OR_RETURN(const EpochCost cost,
+                            epoch_cost(c, c.whole_epoch(0), &totals, &impl->planned_file_bytes));
   p.bytes_to_read = cost.bytes_to_read;
   p.bytes_to_decode = cost.bytes_to_decode;
   p.requests = cost.requests;
@@ -339,6 +386,10 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
   p.memory_by_tag = {rest.index_bytes,     rest.obs_bytes,        c.rest.fetch_bytes,
                      c.rest.scratch_bytes, c.window.window_bytes, c.rest.slots_bytes};
   p.notes = data.notes();
+  if (c.resume && c.resume->batches_before + c.resume->batches_done > 0) {
+    p.notes.push_back(fmt::format("resumes epoch {} behind its first {} batches", c.resume->epoch,
+                                  format_count(c.resume->batches_before + c.resume->batches_done)));
+  }
   if (rest.threads_wanted > c.rest.threads) {
     p.notes.push_back(
         fmt::format("{} of {} threads fit into the budget", c.rest.threads, rest.threads_wanted));
@@ -365,11 +416,12 @@ ByteCount three_digits(ByteCount bytes) {
 }
 
 // A budget that this plan fits, found by planning: about the least one. Nothing when none is found in time.
-std::optional<ByteCount> enough_memory(const std::shared_ptr<const Dataset>& dataset, LoaderOptions options) {
+std::optional<ByteCount> enough_memory(const std::shared_ptr<const Dataset>& dataset, LoaderOptions options,
+                                       const LoaderState& state) {
   const auto from = std::chrono::steady_clock::now();
   const auto fits = [&](ByteCount memory) {
     options.memory = memory;
-    return plan_loader(dataset, options).ok();
+    return plan_loader(dataset, options, state).ok();
   };
   const auto in_time = [&] { return std::chrono::steady_clock::now() - from < kSearchTime; };
   ByteCount low = options.memory, high = three_digits(std::max<ByteCount>(2 * low, 100'000));
@@ -390,11 +442,12 @@ std::optional<ByteCount> enough_memory(const std::shared_ptr<const Dataset>& dat
 
 Result<std::unique_ptr<internal::LoaderImpl>> create_loader(std::shared_ptr<const Dataset> dataset,
                                                             LoaderOptions options) {
-  auto planned = plan_loader(dataset, options);
+  const LoaderState state = describe(dataset->impl(), options);
+  auto planned = plan_loader(dataset, options, state);
   if (!planned.ok()) {
     if (planned.status().code() != StatusCode::budget || options.shared_budget) return planned.status();
     // The sizing's own figure is a guess: larger budgets make larger blocks and windows.
-    const auto enough = enough_memory(dataset, options);
+    const auto enough = enough_memory(dataset, options, state);
     if (!enough) return planned.status();
     std::string text = planned.status().message();
     const auto guess = text.rfind("memory >= ");

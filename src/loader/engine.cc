@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 #include "base/checked.h"
 #include "loader/epoch_cost.h"
+#include "loader/state.h"
 
 namespace penstock::loader {
 namespace {
@@ -48,7 +50,17 @@ Result<std::unique_ptr<Engine>> Engine::create(EngineConfig config) {
   engine->ready_ring_.resize(c.rest.n_slots + c.rest.threads + 2);
   engine->enough_ready_ = std::max<std::uint64_t>(2, c.rest.n_slots / 2);
   engine->file_counts_.resize(c.parts.size());
+  if (c.resume) {
+    engine->resuming_ = true;
+    engine->next_epoch_ = c.resume->epoch;
+  }
   return engine;
+}
+
+plan::EpochPart EngineConfig::whole_epoch(std::uint64_t epoch) const {
+  plan::EpochRule rule = rule_of(state);
+  rule.epoch = epoch;
+  return plan::whole_epoch(rule, options.rank, options.world_size);
 }
 
 Engine::~Engine() { close(); }
@@ -56,6 +68,44 @@ Engine::~Engine() { close(); }
 std::uint64_t Engine::next_epoch() const {
   const Lock lock(mutex_);
   return next_epoch_;
+}
+
+plan::EpochPart Engine::part_of(std::uint64_t epoch) const {
+  if (!resuming_ || epoch != config_.resume->epoch) return config_.whole_epoch(epoch);
+  // Without the line, which is large and stays where it is.
+  plan::EpochPart part;
+  part.epoch = epoch;
+  part.share = config_.resume->share;
+  part.batches_done = config_.resume->batches_done;
+  part.ramp = config_.resume->ramp;
+  return part;
+}
+
+Result<LoaderState> Engine::state(std::optional<std::uint64_t> batches_done) const {
+  const Lock lock(mutex_);
+  LoaderState s = config_.state;
+  const std::uint64_t returned = ever_started_ ? delivered_ - batches_done_ : 0;
+  if (batches_done.value_or(0) > returned) {
+    return Status::invalid_argument(fmt::format(
+        "batches_done={}, but only {} batches of this epoch were returned", *batches_done, returned));
+  }
+  s.epoch = ever_started_ ? epoch_ : next_epoch_;
+  s.lineage =
+      plan::continue_lineage(resuming_ ? config_.resume->lineage : Lineage(), config_.options.world_size);
+  s.lineage.back().batches_done += batches_done.value_or(returned);
+  if (ever_started_ && s.lineage.back().batches_done == share_.n_batches) {
+    ++s.epoch;
+    s.lineage.clear();
+  }
+  // A stage in which nothing is done yet is none.
+  while (!s.lineage.empty() && s.lineage.back().batches_done == 0) s.lineage.pop_back();
+  return s;
+}
+
+std::uint64_t Engine::epoch_batches() const {
+  const Lock lock(mutex_);
+  return resuming_ ? config_.resume->batches_before + config_.resume->share.n_batches
+                   : config_.share.n_batches;
 }
 
 Status Engine::finished_status() const {
@@ -70,12 +120,15 @@ Status Engine::start_epoch(std::optional<std::uint64_t> epoch) {
   const std::uint64_t target = epoch.value_or(next_epoch_);
   const auto now = Clock::now();
   if (!ever_started_) first_start_ = now;
+  // An epoch is resumed once, at the first start.
+  const bool resumes = resuming_ && !ever_started_ && target == config_.resume->epoch;
   ever_started_ = true;
   returned_ = false;
   // Windows of the next epoch are already under way when the last one was read to its end.
-  const bool seamless = started_ && target == epoch_ + 1 && delivered_ == config_.share.n_batches;
+  const bool seamless = started_ && target == epoch_ + 1 && delivered_ == share_.n_batches;
+  resuming_ = resumes;
   if (!started_) {
-    begin_at(target);
+    begin_first(target);
     failure_ = start_threads();
     if (!failure_.ok()) return failure_;
     started_ = true;
@@ -89,17 +142,28 @@ Status Engine::start_epoch(std::optional<std::uint64_t> epoch) {
   in_epoch_ = true;
   epoch_ = target;
   next_epoch_ = target + 1;
-  delivered_ = 0;
+  const plan::EpochPart part = part_of(target);
+  share_ = part.share;
+  delivered_ = batches_done_ = part.batches_done;
   counters_.epoch = target;
   return {};
 }
 
-void Engine::begin_at(std::uint64_t epoch) {
-  plan_epoch_ = epoch;
-  tape_ = std::make_unique<plan::Tape>(&config_.blocks, config_.options.shuffle, config_.options.seed, epoch);
-  sequence_ = std::make_unique<plan::WindowSequence>(config_.share, config_.options.batch_size,
-                                                     config_.window.window_rows, epoch == 0);
+void Engine::begin_at(plan::EpochPart part) {
+  opening_ = std::move(part);
+  tape_ = std::make_unique<plan::Tape>(&config_.blocks, config_.options.shuffle, config_.options.seed,
+                                       opening_.epoch);
+  sequence_ = std::make_unique<plan::WindowSequence>(opening_.share, config_.options.batch_size,
+                                                     config_.window.window_rows, opening_.ramp);
+  skip_batches_ = sequence_->skip(opening_.batches_done);
   cursor_.reset();
+}
+
+void Engine::begin_first(std::uint64_t epoch) {
+  begin_at(part_of(epoch));
+  line_ = resuming_ && config_.resume->line ? &*config_.resume->line : nullptr;
+  // The window that holds the next batch begins with sequence 0.
+  build_sequence_ = deliver_sequence_ = skip_batches_;
 }
 
 void Engine::reset(Lock& lock, std::uint64_t epoch) {
@@ -123,7 +187,7 @@ void Engine::reset(Lock& lock, std::uint64_t epoch) {
   starved_ = false;
   errors_.clear();
   epoch_reads_.clear();
-  begin_at(epoch);
+  begin_first(epoch);
   paused_ = false;
   admit();
   work_.notify_all();
@@ -132,20 +196,22 @@ void Engine::reset(Lock& lock, std::uint64_t epoch) {
 
 bool Engine::open_next_window() {
   Window& window = *windows_[opened_ % 2];
-  if (window.active || config_.share.n_batches == 0) return false;
+  if (window.active || (opening_.share.n_batches == 0 && config_.share.n_batches == 0)) return false;
   auto next = sequence_->next();
   if (!next) {
     // The next epoch's first window follows without a gap.
-    begin_at(plan_epoch_ + 1);
+    begin_at(config_.whole_epoch(opening_.epoch + 1));
+    line_ = nullptr;
     next = sequence_->next();
     if (!next) return false;
   }
   const auto& o = config_.options;
-  window.open(*next, plan_epoch_, next_sequence_, o.shuffle,
-              plan::window_key(o.seed, plan_epoch_, next->first), o.batch_size);
+  window.open(*next, opening_.epoch, next_sequence_, o.shuffle,
+              plan::window_key(o.seed, opening_.epoch, next->first), o.batch_size,
+              std::exchange(skip_batches_, 0));
   next_sequence_ += next->n_batches;
   if (!cursor_ || cursor_->tape_row() != next->first)
-    cursor_ = std::make_unique<plan::TapeCursor>(tape_.get(), next->first);
+    cursor_ = std::make_unique<plan::TapeCursor>(tape_.get(), next->first, line_);
   filling_ = &window;
   ++opened_;
   return true;
@@ -165,7 +231,7 @@ void Engine::admit() {
       task->window = filling_;
       task->block = config_.blocks[task->segment.block];
       const internal::FilePart& part = config_.parts[task->block.file];
-      plan::selected_ranges(part, task->block, task->segment.skip, task->segment.rows, task->wanted);
+      plan::segment_ranges(part, task->block, task->segment, line_, task->wanted);
       task->error = part.source->requests(task->wanted, Heads::estimated, task->requests);
       if (task->error.ok()) {
         task->error = config_.labels.requests(
@@ -193,7 +259,7 @@ Result<std::optional<Batch>> Engine::next(const std::function<bool()>& interrupt
   const auto entered = Clock::now();
   if (returned_) counters_.consumer_busy_seconds += seconds(entered - last_return_);
   returned_ = false;
-  if (delivered_ == config_.share.n_batches) {
+  if (delivered_ == share_.n_batches) {
     if (!keep) in_epoch_ = false;
     recorder_.add(sample(entered));
     return std::optional<Batch>();
@@ -297,11 +363,14 @@ LoaderStats Engine::stats() const {
 Result<EpochCost> Engine::epoch_cost(std::uint64_t epoch) const {
   // close() frees what the sum is made of.
   const std::lock_guard once(close_mutex_);
+  bool resumed = false;
   {
     const Lock lock(mutex_);
     if (closed_) return Status::cancelled("loader closed");
+    resumed = resuming_ && epoch == config_.resume->epoch;
   }
-  return loader::epoch_cost(config_, epoch);
+  return resumed ? loader::epoch_cost(config_, *config_.resume)
+                 : loader::epoch_cost(config_, config_.whole_epoch(epoch));
 }
 
 LoaderSample Engine::sample(Clock::time_point now) const {
@@ -382,6 +451,8 @@ void Engine::close() {
   config_.parts.clear();
   config_.labels = Labels();
   config_.blocks = plan::BlockTable();
+  line_ = nullptr;
+  if (config_.resume) config_.resume->line.reset();
   config_.index_memory.release();
   config_.dataset.reset();
 }

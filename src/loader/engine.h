@@ -54,6 +54,8 @@ class Engine {
   const EngineConfig& config() const { return config_; }
   Status start_epoch(std::optional<std::uint64_t> epoch);
   std::uint64_t next_epoch() const;
+  Result<LoaderState> state(std::optional<std::uint64_t> batches_done) const;
+  std::uint64_t epoch_batches() const;
   Result<std::optional<Batch>> next(const std::function<bool()>& interrupted, bool keep);
   LoaderStats stats() const;
   Result<EpochCost> epoch_cost(std::uint64_t epoch) const;
@@ -82,7 +84,10 @@ class Engine {
   // --- under mutex_ ---
   void admit();  // opens windows, fills the fetch ring
   bool open_next_window();
-  void begin_at(std::uint64_t epoch);  // first window of an epoch follows
+  void begin_at(plan::EpochPart part);    // its first window follows
+  void begin_first(std::uint64_t epoch);  // as begin_at(), when nothing is under way
+  // What of an epoch is to be delivered: the rest of the one that is resumed, or a whole one.
+  plan::EpochPart part_of(std::uint64_t epoch) const;
   void reset(Lock& lock, std::uint64_t epoch);
   bool pages_will_come();
   Window* window_of_next_batch();
@@ -117,7 +122,9 @@ class Engine {
   std::size_t busy_ = 0;  // workers outside the lock
   std::size_t decoding_ = 0, building_ = 0;
   // what comes next on the tape
-  std::uint64_t plan_epoch_ = 0;  // epoch of the windows being opened
+  plan::EpochPart opening_;               // whose windows are being opened
+  std::uint64_t skip_batches_ = 0;        // of the next window: delivered before the epoch was resumed
+  const plan::TapeRuns* line_ = nullptr;  // of the epoch whose windows are being opened, if it has one
   std::unique_ptr<plan::Tape> tape_;
   std::unique_ptr<plan::WindowSequence> sequence_;
   std::unique_ptr<plan::TapeCursor> cursor_;
@@ -138,6 +145,9 @@ class Engine {
   int read_ahead_ = 0;           // > 0: I/O threads read ahead; Note [Who reads]
   // the consumer's epoch
   bool in_epoch_ = false;
+  bool resuming_ = false;  // config_.resume is what is being delivered, or what start_epoch() would begin
+  plan::Share share_;      // of the epoch
+  std::uint64_t batches_done_ = 0;  // of share_.n_batches, before the epoch was resumed
   std::uint64_t epoch_ = 0, delivered_ = 0, next_epoch_ = 0;
   Status failure_;  // delivered: the loader is finished
   bool closed_ = false;

@@ -15,12 +15,13 @@ class Measure {
   explicit Measure(const EngineConfig& config) : c_(config) {}
 
   // sign: 1 adds, -1 takes away (unsigned sums wrap there and back as intended).
-  Status add(const plan::Block& block, std::uint64_t skip, std::uint64_t rows, int sign, EpochCost* sum,
+  Status add(const plan::Segment& segment, const plan::TapeRuns* line, int sign, EpochCost* sum,
              std::vector<ByteCount>* by_file) {
+    const plan::Block& block = c_.blocks[segment.block];
     const internal::FilePart& part = c_.parts[block.file];
     list_.clear();
     wanted_.clear();
-    plan::selected_ranges(part, block, skip, rows, wanted_);
+    plan::segment_ranges(part, block, segment, line, wanted_);
     PENSTOCK_RETURN_IF_ERROR(part.source->requests(wanted_, Heads::estimated, list_));
     PENSTOCK_RETURN_IF_ERROR(
         c_.labels.requests(block.file, {wanted_.front().first, wanted_.back().last}, list_));
@@ -49,7 +50,8 @@ Result<BlockTotals> total_blocks(const EngineConfig& config) {
   Measure measure(config);
   for (std::uint64_t i = 0; i < config.blocks.size(); ++i) {
     const plan::Block& block = config.blocks[i];
-    PENSTOCK_RETURN_IF_ERROR(measure.add(block, 0, block.selected, 1, &totals.cost, &totals.by_file));
+    PENSTOCK_RETURN_IF_ERROR(
+        measure.add({i, 0, block.selected, 0}, nullptr, 1, &totals.cost, &totals.by_file));
     const ByteCount tails = config.parts[block.file].source->traits().largest_chunks;
     totals.largest = std::max(totals.largest, measure.bytes + tails);
   }
@@ -75,9 +77,9 @@ Result<ByteCount> bytes_of_all_rows(const EngineConfig& config) {
   return cost.bytes_to_read;
 }
 
-Result<EpochCost> epoch_cost(const EngineConfig& config, std::uint64_t epoch, const BlockTotals* whole,
-                             std::vector<ByteCount>* by_file) {
-  const bool all = config.share.first == 0 && config.share.last == config.blocks.rows();
+Result<EpochCost> epoch_cost(const EngineConfig& config, const plan::EpochPart& part,
+                             const BlockTotals* whole, std::vector<ByteCount>* by_file) {
+  const bool all = part.share.first == 0 && part.share.last == config.blocks.rows() && part.batches_done == 0;
   EpochCost cost;
   std::vector<ByteCount> files(config.parts.size());
   if (whole != nullptr && all) {
@@ -87,12 +89,13 @@ Result<EpochCost> epoch_cost(const EngineConfig& config, std::uint64_t epoch, co
     whole = nullptr;
   }
   Measure measure(config);
-  const plan::Tape tape(&config.blocks, config.options.shuffle, config.options.seed, epoch);
-  plan::WindowSequence windows(config.share, config.options.batch_size, config.window.window_rows,
-                               epoch == 0);
+  const plan::Tape tape(&config.blocks, config.options.shuffle, config.options.seed, part.epoch);
+  plan::WindowSequence windows(part.share, config.options.batch_size, config.window.window_rows, part.ramp);
+  windows.skip(part.batches_done);
+  const plan::TapeRuns* line = part.line ? &*part.line : nullptr;
   std::optional<plan::TapeCursor> cursor;
   while (const auto window = windows.next()) {
-    if (!cursor || cursor->tape_row() != window->first) cursor.emplace(&tape, window->first);
+    if (!cursor || cursor->tape_row() != window->first) cursor.emplace(&tape, window->first, line);
     plan::Segment segment;
     while (cursor->next(window->first + window->rows, &segment)) {
       const plan::Block& block = config.blocks[segment.block];
@@ -101,9 +104,10 @@ Result<EpochCost> epoch_cost(const EngineConfig& config, std::uint64_t epoch, co
       if (whole != nullptr && !window->repeat) {
         if (segment.rows == block.selected) continue;
         if (segment.skip == 0)
-          PENSTOCK_RETURN_IF_ERROR(measure.add(block, 0, block.selected, -1, &cost, &files));
+          PENSTOCK_RETURN_IF_ERROR(
+              measure.add({segment.block, 0, block.selected, 0}, nullptr, -1, &cost, &files));
       }
-      PENSTOCK_RETURN_IF_ERROR(measure.add(block, segment.skip, segment.rows, 1, &cost, &files));
+      PENSTOCK_RETURN_IF_ERROR(measure.add(segment, line, 1, &cost, &files));
     }
   }
   if (by_file != nullptr) *by_file = std::move(files);

@@ -23,10 +23,11 @@ Result<BlockTotals> total_blocks(const EngineConfig& config);
 // Bytes that the same would read if every row of the files were selected: what a selection is measured by.
 Result<ByteCount> bytes_of_all_rows(const EngineConfig& config);
 
-// One epoch of this rank: every block once, those that a window's or a rank's cut divides once per side.
-// Rows that are deferred are read again on top of it. `whole` is what total_blocks() said: it saves the pass
-// where this rank reads every block. `by_file`: where the bytes to read of each file go.
-Result<EpochCost> epoch_cost(const EngineConfig& config, std::uint64_t epoch,
+// One epoch of this rank, or what is left of one: every block once, those that a window's or a rank's cut
+// divides once per side. Rows that are deferred are read again on top of it. `whole` is what total_blocks()
+// said: it saves the pass where this rank reads every block. `by_file`: where the bytes to read of each file
+// go.
+Result<EpochCost> epoch_cost(const EngineConfig& config, const plan::EpochPart& part,
                              const BlockTotals* whole = nullptr, std::vector<ByteCount>* by_file = nullptr);
 
 }  // namespace penstock::loader

@@ -46,6 +46,15 @@ std::uint64_t Loader::next_epoch() const {
   return check_process(*impl_).ok() ? impl_->engine->next_epoch() : 0;
 }
 
+Result<LoaderState> Loader::state(std::optional<std::uint64_t> batches_done) const {
+  PENSTOCK_RETURN_IF_ERROR(check_process(*impl_));
+  return impl_->engine->state(batches_done);
+}
+
+std::uint64_t Loader::epoch_batches() const {
+  return check_process(*impl_).ok() ? impl_->engine->epoch_batches() : 0;
+}
+
 Result<std::optional<Batch>> Loader::next(const std::function<bool()>& interrupted) {
   PENSTOCK_RETURN_IF_ERROR(check_process(*impl_));
   return impl_->engine->next(interrupted, false);

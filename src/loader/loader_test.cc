@@ -9,6 +9,7 @@
 #include <set>
 #include <thread>
 
+#include "loader/testing/batch_rows.h"
 #include "loader/testing/fake_dataset.h"
 
 namespace penstock {
@@ -18,6 +19,11 @@ using testing::FakeDataset;
 using testing::FakeFileSpec;
 using testing::FakeSpec;
 using ::testing::HasSubstr;
+using testing::indices;
+using testing::read_epoch;
+using testing::Row;
+using testing::Rows;
+using testing::rows_of;
 
 std::shared_ptr<FakeDataset> make(FakeSpec spec) { return std::make_shared<FakeDataset>(std::move(spec)); }
 std::shared_ptr<const Dataset> dataset(std::shared_ptr<FakeDataset> impl) {
@@ -29,47 +35,6 @@ FakeSpec three_files() {
   spec.files = {{1200, 20, 7}, {1, 5, 3}, {0, 5, 3}, {2500, 40, 13}};
   spec.long_values_every = 17;
   return spec;
-}
-
-// What a batch holds, for comparing runs.
-struct Row {
-  std::int64_t index = 0;
-  std::int64_t label = 0;
-  std::vector<std::pair<std::int64_t, float>> entries;
-  friend bool operator==(const Row&, const Row&) = default;
-};
-using Rows = std::vector<Row>;
-
-Rows rows_of(const Batch& batch) {
-  Rows out(batch.n_rows);
-  for (std::uint64_t i = 0; i < batch.n_rows; ++i) {
-    out[i].index = static_cast<const std::int64_t*>(batch.index.data)[i];
-    if (!batch.obs.empty()) out[i].label = static_cast<const std::int64_t*>(batch.obs[0].values.data)[i];
-    if (batch.is_dense()) {
-      const auto* row = static_cast<const float*>(batch.dense.data) + i * batch.n_cols;
-      for (std::uint64_t c = 0; c < batch.n_cols; ++c) {
-        if (row[c] != 0) out[i].entries.emplace_back(c, row[c]);
-      }
-    } else {
-      const auto* indptr = static_cast<const std::int32_t*>(batch.indptr.data);
-      for (std::int32_t e = indptr[i]; e < indptr[i + 1]; ++e) {
-        out[i].entries.emplace_back(static_cast<const std::int32_t*>(batch.indices.data)[e],
-                                    static_cast<const float*>(batch.values.data)[e]);
-      }
-    }
-  }
-  return out;
-}
-
-std::vector<Rows> read_epoch(Loader& loader) {
-  std::vector<Rows> out;
-  for (;;) {
-    auto batch = loader.next();
-    EXPECT_TRUE(batch.ok()) << batch.status().to_string();
-    if (!batch.ok() || !*batch) break;
-    out.push_back(rows_of(**batch));
-  }
-  return out;
 }
 
 std::vector<Rows> epoch(std::shared_ptr<const Dataset> ds, LoaderOptions options, std::uint64_t number = 0,
@@ -110,14 +75,6 @@ void expect_contents(const FakeDataset& data, const std::vector<Rows>& batches) 
       EXPECT_EQ(row.label, row.index % 5);
     }
   }
-}
-
-std::multiset<std::int64_t> indices(const std::vector<Rows>& batches) {
-  std::multiset<std::int64_t> out;
-  for (const Rows& batch : batches) {
-    for (const Row& row : batch) out.insert(row.index);
-  }
-  return out;
 }
 
 void expect_exactly_once(const std::vector<Rows>& batches, std::uint64_t n) {

@@ -14,10 +14,15 @@ Status Scatter::csr(const CsrTile& tile) {
   const auto from = std::chrono::steady_clock::now();
   EncodedRow row;
   for (std::size_t i = 0; i < tile.rows.size(); ++i) {
-    PENSTOCK_RETURN_IF_ERROR(worker_.encoder->encode(tile, i, part.source->label(), &row));
     PENSTOCK_CHECK(done_ < segment_.rows);
-    const RowIndex file_row = tile.rows.first + i;
     const std::uint64_t place = window_.place_of(segment_.tape_row + done_);
+    if (place < window_.first_kept_place()) [[unlikely]] {
+      ++done_;
+      finish_row(place);
+      continue;
+    }
+    PENSTOCK_RETURN_IF_ERROR(worker_.encoder->encode(tile, i, part.source->label(), &row));
+    const RowIndex file_row = tile.rows.first + i;
     const ByteCount ids = row.n * id_bytes;
     const ByteCount bytes = kRecordHeader + label_bytes + ids + row.value_bytes;
     RowEntry& entry = window_.entry(place);

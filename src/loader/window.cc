@@ -22,7 +22,7 @@ Window::Window(PagePool* pool, std::span<std::uint32_t> next_page, std::uint64_t
 }
 
 void Window::open(const plan::Window& window, std::uint64_t epoch, std::uint64_t first_sequence, bool shuffle,
-                  std::uint64_t key, std::uint64_t batch_size) {
+                  std::uint64_t key, std::uint64_t batch_size, std::uint64_t skip_batches) {
   PENSTOCK_CHECK(window.rows <= max_rows_ && bin_rows_ % batch_size == 0);
   plan_ = window;
   epoch_ = epoch;
@@ -31,15 +31,16 @@ void Window::open(const plan::Window& window, std::uint64_t epoch, std::uint64_t
   places_ = KeyedPermutation(window.rows, key);
   n_bins_ = ceil_div(window.rows, bin_rows_);
   batches_per_bin_ = bin_rows_ / batch_size;
+  first_kept_ = skip_batches * batch_size;
   for (std::uint64_t b = 0; b < n_bins_; ++b) {
     BinState& bin = bins_[b];
     bin.first_page = bin.page = PagePool::kNone;
     bin.used = 0;
-    bin.built = 0;
+    bin.built = std::min(batches_per_bin_, skip_batches - std::min(skip_batches, b * batches_per_bin_));
     bin.missing.store(std::min(bin_rows_, window.rows - b * bin_rows_), std::memory_order_relaxed);
   }
   active = true;
-  batches_built = 0;
+  batches_built = skip_batches;
 }
 
 std::uint64_t Window::batches_in_bin(std::uint64_t bin) const {

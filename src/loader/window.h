@@ -48,8 +48,10 @@ class Window {
   // Room for windows of up to max_rows rows in bins of bin_rows.
   Window(PagePool* pool, std::span<std::uint32_t> next_page, std::uint64_t max_rows, std::uint64_t bin_rows);
 
+  // `first_sequence` is that of its first batch; the first `skip_batches` are not built, their rows not kept:
+  // they were delivered before the epoch was resumed.
   void open(const plan::Window& window, std::uint64_t epoch, std::uint64_t first_sequence, bool shuffle,
-            std::uint64_t key, std::uint64_t batch_size);
+            std::uint64_t key, std::uint64_t batch_size, std::uint64_t skip_batches);
 
   const plan::Window& plan() const { return plan_; }
   std::uint64_t epoch() const { return epoch_; }
@@ -63,6 +65,8 @@ class Window {
     const std::uint64_t i = tape_row - plan_.first;
     return shuffle_ ? places_(i) : i;
   }
+  // Places before it are of rows that were delivered before.
+  std::uint64_t first_kept_place() const { return first_kept_; }
   // Puts a row in its bin: an in_page entry and the address to write `bytes` of record to, or nullptr when no
   // page is to be had (the caller then marks it deferred). Not counted until rows_done().
   std::byte* place_row(std::uint64_t place, ByteCount bytes, std::uint32_t* pledged);
@@ -105,7 +109,7 @@ class Window {
 
   // constant while open
   plan::Window plan_;
-  std::uint64_t epoch_ = 0, first_sequence_ = 0, n_bins_ = 0, batches_per_bin_ = 1;
+  std::uint64_t epoch_ = 0, first_sequence_ = 0, n_bins_ = 0, batches_per_bin_ = 1, first_kept_ = 0;
   bool shuffle_ = true;
   KeyedPermutation places_{0, 0};
 };

@@ -70,4 +70,16 @@ std::optional<Window> WindowSequence::next() {
   return std::nullopt;
 }
 
+std::uint64_t WindowSequence::skip(std::uint64_t batches) {
+  for (;;) {
+    const WindowSequence before = *this;
+    const auto window = next();
+    if (!window) return 0;
+    if (batches < window->first_batch + window->n_batches) {
+      *this = before;
+      return batches - window->first_batch;
+    }
+  }
+}
+
 }  // namespace penstock::plan

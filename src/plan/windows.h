@@ -38,6 +38,9 @@ class WindowSequence {
   // window_rows is rounded down to a multiple of batch_size (at least one batch).
   WindowSequence(const Share& share, std::uint64_t batch_size, std::uint64_t window_rows, bool ramp);
   std::optional<Window> next();
+  // Leaves out the windows before the one that holds batch `batches`. Returns how many batches of that one,
+  // which next() gives, come before it.
+  std::uint64_t skip(std::uint64_t batches);
 
  private:
   Share share_;

@@ -22,7 +22,7 @@ def batches_of(ds, rank, world, **options):
     return found
 
 
-@pytest.mark.parametrize("world", range(1, 10))
+@pytest.mark.parametrize("world", range(1, 18))
 @pytest.mark.parametrize("options", [{}, {"drop_last": True}, {"shuffle": False}, {"batch_size": 1000}])
 def test_shares_are_disjoint_complete_and_equal(corpus, world, options):
     ds = corpus.open()[:2999]
@@ -37,6 +37,17 @@ def test_shares_are_disjoint_complete_and_equal(corpus, world, options):
         size = options.get("batch_size", 64)
         assert all(len(b) == size for share in shares for b in share)
     assert max(len(r) for r in rows) - min(len(r) for r in rows) <= max(1, options.get("batch_size", 64))
+
+
+@pytest.mark.parametrize("n", [1, 2, 16, 17, 97, 1021])
+def test_sizes_that_divide_nothing(corpus, n):
+    ds = corpus.open()[500 : 500 + n]
+    for world in (1, 2, 3, 5, 7, 11, 13, 16, 17):
+        for batch_size in (1, 7, 64) if n < 1000 else (7, 100):
+            shares = [batches_of(ds, rank, world, batch_size=batch_size) for rank in range(world)]
+            assert len({len(share) for share in shares}) == 1
+            rows = np.concatenate([b[b >= 0] for share in shares for b in share])
+            np.testing.assert_array_equal(np.sort(rows), np.arange(500, 500 + n))
 
 
 def test_extra_batches_repeat_a_row(corpus):
@@ -104,6 +115,62 @@ def test_len_in_the_middle_of_an_epoch_does_not_end_it(corpus, monkeypatch):
     assert len(loader) == 47
     assert sum(1 for _ in it) == 46
     assert len(loader) in (23, 24)
+
+
+COMPARED = """
+    import json, sys, torch, penstock
+    import torch.multiprocessing as mp
+
+    def work(rank, store, paths):
+        torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=3)
+        def outcome(paths=paths, epoch=0, state=None, **options):
+            loader = penstock.Loader(penstock.open(paths), **{"batch_size": 64, "memory": "8MB", **options})
+            loader.set_epoch(epoch)
+            if state is not None:
+                loader.load_state_dict(state)
+            try:
+                # The second iterator must not compare again: the others are not there.
+                n = sum(1 for _ in loader)
+                return n + (sum(1 for _ in loader) if rank == 0 else 0)
+            except ValueError as error:
+                return str(error)
+        odd = rank == 2
+        found = [
+            outcome(),
+            outcome(window_rows=640 if odd else 1280),
+            outcome(seed=int(odd), memory="6MB"),
+            outcome(paths=paths[:2] if odd else paths),
+            outcome(epoch=int(odd)),
+            # Only some ranks use this one: they say which share is theirs, and nobody waits.
+            outcome(rank=0, world_size=1) if odd else None,
+        ]
+        loader = penstock.Loader(penstock.open(paths), batch_size=64, memory="8MB")
+        it = iter(loader)
+        next(it)
+        found.append(outcome(state=loader.state_dict()))
+        with open(f"{store}.{rank}.json", "w") as out:
+            json.dump(found, out)
+        torch.distributed.destroy_process_group()
+
+    if __name__ == "__main__":
+        mp.start_processes(work, (sys.argv[1], sys.argv[2:]), nprocs=3, start_method="fork")
+"""
+
+
+@pytest.mark.slow
+def test_ranks_compare_what_they_are_about_to_do(corpus, tmp_path):
+    pytest.importorskip("torch")
+    done = run_python(COMPARED, str(tmp_path / "store"), *corpus.paths)
+    assert done.returncode == 0, done.stderr
+    found = [json.loads((tmp_path / f"store.{rank}.json").read_text()) for rank in range(3)]
+    for rank, (same, window, seed, files, epoch, alone, resumed) in enumerate(found):
+        assert same == 16 * (2 if rank == 0 else 1)
+        assert window.startswith("rank 2 differs: window_rows 640 against 1,280 on rank 0")
+        assert seed.startswith("rank 2 differs: seed 1 against 0 on rank 0")
+        assert "n_obs 701 against 3,001" in files
+        assert "epoch 1 against 0" in epoch
+        assert alone == (47 if rank == 2 else None)
+        assert resumed == 15 + (16 if rank == 0 else 0)
 
 
 @pytest.mark.slow

@@ -245,9 +245,14 @@ class FakeDataset : public internal::DatasetImpl {
   }
   std::uint64_t index_bytes() const override { return 1000; }
   std::vector<std::string> notes() const override { return {}; }
+  const std::string& matrix() const override { return matrix_name; }
+  FileName file_name(std::size_t part) const override {
+    return {"/fake/" + sources[part]->label(), sources[part]->file().size()};
+  }
   std::shared_ptr<const ReadCounts> read_counts() const override { return reads; }
 
   FakeSpec spec;
+  std::string matrix_name = "X";
   std::vector<std::shared_ptr<FakeSource>> sources;
   std::vector<std::uint64_t> means;  // per global row
   std::shared_ptr<ReadCounts> reads = std::make_shared<ReadCounts>();

@@ -1,0 +1,351 @@
+#include "loader/state.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "base/permutation.h"
+#include "penstock/memory_budget.h"
+
+namespace penstock {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::uint64_t kMaxNumber =
+    std::numeric_limits<std::int64_t>::max();  // what every JSON reader can hold
+constexpr std::size_t kMaxStages = 1000;
+constexpr std::uint32_t kMaxWorld = 1 << 20;
+
+Status not_a_state(const std::string& why) {
+  return Status::invalid_argument("not a state of a penstock loader: " + why);
+}
+
+// Reads the fields of an object; the first failure stays.
+class Fields {
+ public:
+  Fields(const Json& object, std::string where) : object_(object), where_(std::move(where)) {
+    if (!object.is_object()) fail("", "is not an object");
+  }
+  Fields& number(const char* name, std::uint64_t* out, std::uint64_t most = kMaxNumber) {
+    if (const Json* value = find(name)) {
+      if (!value->is_number_unsigned() || value->get<std::uint64_t>() > most) {
+        fail(name, fmt::format("is not a whole number from 0 to {}", most));
+      } else {
+        *out = value->get<std::uint64_t>();
+      }
+    }
+    return *this;
+  }
+  Fields& flag(const char* name, bool* out) {
+    if (const Json* value = find(name)) {
+      if (!value->is_boolean()) {
+        fail(name, "is not true or false");
+      } else {
+        *out = value->get<bool>();
+      }
+    }
+    return *this;
+  }
+  Fields& text(const char* name, std::string* out) {
+    if (const Json* value = find(name)) {
+      if (!value->is_string()) {
+        fail(name, "is not a text");
+      } else {
+        *out = value->get<std::string>();
+      }
+    }
+    return *this;
+  }
+  // Null when it is missing or no array.
+  const Json* array(const char* name) {
+    const Json* value = find(name);
+    if (value != nullptr && !value->is_array()) fail(name, "is not an array");
+    return status_.ok() ? value : nullptr;
+  }
+  Status status() const { return status_; }
+  void fail(const std::string& name, const std::string& why) {
+    if (status_.ok())
+      status_ = not_a_state(fmt::format("{}{}{} {}", where_, name.empty() ? "" : " ", name, why));
+  }
+
+ private:
+  const Json* find(const char* name) {
+    if (!status_.ok()) return nullptr;
+    const auto found = object_.find(name);
+    if (found == object_.end()) {
+      fail(name, "is missing");
+      return nullptr;
+    }
+    return &*found;
+  }
+
+  const Json& object_;
+  std::string where_;
+  Status status_;
+};
+
+}  // namespace
+
+std::string LoaderState::to_json() const {
+  Json j;
+  j["version"] = kVersion;
+  j["epoch"] = epoch;
+  j["lineage"] = Json::array();
+  for (const Stage& stage : lineage) j["lineage"].push_back({stage.world_size, stage.batches_done});
+  j["seed"] = seed;
+  j["shuffle"] = shuffle;
+  j["batch_size"] = batch_size;
+  j["drop_last"] = drop_last;
+  j["window_rows"] = window_rows;
+  j["block_rows"] = block_rows;
+  j["block_rows_exact"] = block_rows_exact;
+  j["blocks"] = blocks;
+  j["matrix"] = matrix;
+  j["n_obs"] = n_obs;
+  j["n_vars"] = n_vars;
+  j["files"] = Json::array();
+  for (const File& file : files) {
+    j["files"].push_back({{"name", file.name},
+                          {"bytes", file.bytes},
+                          {"n_obs", file.n_obs},
+                          {"n_vars", file.n_vars},
+                          {"digest", file.digest},
+                          {"selected", file.selected},
+                          {"selection", file.selection}});
+  }
+  return j.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+Result<LoaderState> LoaderState::from_json(std::string_view text) {
+  if (text.size() > kMaxJson) return not_a_state(fmt::format("{} of text", format_bytes(text.size())));
+  // Nothing in a state is deeper than [[1, 2]] in an object.
+  bool too_deep = false;
+  const auto shallow = [&](int depth, Json::parse_event_t, Json&) {
+    too_deep = too_deep || depth > 3;
+    return !too_deep;
+  };
+  const Json j = Json::parse(text, shallow, false);
+  if (j.is_discarded() || too_deep) return not_a_state("it is not JSON of that form");
+  LoaderState s;
+  std::uint64_t version = 0;
+  Fields fields(j, "state:");
+  fields.number("version", &version);
+  PENSTOCK_RETURN_IF_ERROR(fields.status());
+  if (version != kVersion) {
+    return Status::invalid_argument(fmt::format(
+        "a state of version {} of its form, this version of Penstock reads {}", version, kVersion));
+  }
+  fields.number("epoch", &s.epoch, kMaxNumber - 1)
+      .number("seed", &s.seed)
+      .flag("shuffle", &s.shuffle)
+      .number("batch_size", &s.batch_size)
+      .flag("drop_last", &s.drop_last)
+      .number("window_rows", &s.window_rows)
+      .number("block_rows", &s.block_rows)
+      .flag("block_rows_exact", &s.block_rows_exact)
+      .text("blocks", &s.blocks)
+      .text("matrix", &s.matrix)
+      .number("n_obs", &s.n_obs)
+      .number("n_vars", &s.n_vars);
+  if (s.batch_size == 0 || s.window_rows == 0 || s.block_rows == 0)
+    fields.fail("batch_size, window_rows or block_rows", "is 0");
+  if (const Json* lineage = fields.array("lineage")) {
+    if (lineage->size() > kMaxStages)
+      fields.fail("lineage", fmt::format("has more than {} stages", kMaxStages));
+    for (const Json& pair : *lineage) {
+      if (!fields.status().ok()) break;
+      const bool good = pair.is_array() && pair.size() == 2 && pair[0].is_number_unsigned() &&
+                        pair[1].is_number_unsigned() && pair[0].get<std::uint64_t>() - 1 < kMaxWorld &&
+                        pair[1].get<std::uint64_t>() <= kMaxNumber;
+      if (!good) {
+        fields.fail("lineage", "does not consist of [world_size, batches_done]");
+      } else {
+        s.lineage.push_back({pair[0].get<std::uint32_t>(), pair[1].get<std::uint64_t>()});
+      }
+    }
+  }
+  if (const Json* files = fields.array("files")) {
+    for (const Json& item : *files) {
+      LoaderState::File file;
+      Fields of_file(item, "file:");
+      of_file.text("name", &file.name)
+          .number("bytes", &file.bytes)
+          .number("n_obs", &file.n_obs)
+          .number("n_vars", &file.n_vars)
+          .text("digest", &file.digest)
+          .number("selected", &file.selected)
+          .text("selection", &file.selection);
+      PENSTOCK_RETURN_IF_ERROR(of_file.status());
+      s.files.push_back(std::move(file));
+    }
+  }
+  PENSTOCK_RETURN_IF_ERROR(fields.status());
+  return s;
+}
+
+}  // namespace penstock
+
+namespace penstock::loader {
+namespace {
+
+// Of what was added, in order.
+class Digest {
+ public:
+  Digest& add(std::uint64_t x) {
+    state_ = mix(state_, x, ++n_);
+    return *this;
+  }
+  std::string text() const { return fmt::format("{:016x}", state_); }
+
+ private:
+  std::uint64_t state_ = 0, n_ = 0;
+};
+
+std::string digest_of(const SourceTraits& t) {
+  Digest d;
+  d.add(t.n_rows).add(t.n_cols).add(static_cast<std::uint64_t>(t.value_type));
+  d.add(static_cast<std::uint64_t>(t.index_type)).add(t.stored_bytes).add(t.largest_chunks).add(t.n_chunks);
+  d.add(t.lengths.rows).add(t.lengths.entries).add(t.lengths.longest);
+  d.add(std::bit_cast<std::uint64_t>(t.lengths.entries_squared));
+  for (const std::uint64_t n : t.lengths.histogram) d.add(n);
+  return d.text();
+}
+
+// The same for all rows and for a bitmap that holds all.
+std::string digest_of_selection(const internal::FilePart& part) {
+  Digest d;
+  d.add(part.n_selected);
+  if (part.selected != nullptr && part.n_selected != part.source->traits().n_rows) {
+    // A sum: order does not matter, and rows are mixed four times as fast as in a chain.
+    std::uint64_t sum = 0;
+    part.selected->iterate(
+        [](std::uint32_t row, void* into) {
+          *static_cast<std::uint64_t*>(into) += mix64(row + 0x9e3779b97f4a7c15ULL);
+          return true;
+        },
+        &sum);
+    d.add(sum);
+  }
+  return d.text();
+}
+
+std::string base_name(const std::string& path) {
+  const auto end = path.find_last_not_of('/');
+  if (end == std::string::npos) return path;
+  const auto slash = path.find_last_of('/', end);
+  return path.substr(slash == std::string::npos ? 0 : slash + 1,
+                     end - (slash == std::string::npos ? 0 : slash + 1) + 1);
+}
+
+// Collects the first differences in words.
+class Differences {
+ public:
+  template <class T>
+  void compare(const std::string& what, const T& checkpoint, const T& here) {
+    if (checkpoint == here) return;
+    add(fmt::format("{}: {} in the checkpoint, {} here", what, show(checkpoint), show(here)));
+  }
+  void same(const std::string& what, const std::string& checkpoint, const std::string& here) {
+    if (checkpoint != here) add(what);
+  }
+  void add(std::string text) {
+    if (++n_ > 3) return;
+    text_ += (text_.empty() ? "" : "; ") + std::move(text);
+  }
+  Status status() const {
+    if (n_ == 0) return {};
+    return Status::invalid_argument("the checkpoint is of another run: " + text_ +
+                                    (n_ > 3 ? fmt::format("; and {} more differences", n_ - 3) : ""));
+  }
+
+ private:
+  static std::string show(bool b) { return b ? "true" : "false"; }
+  static std::string show(std::uint64_t n) { return format_count(n); }
+  static std::string show(const std::string& s) { return fmt::format("'{}'", s); }
+  std::string text_;
+  std::size_t n_ = 0;
+};
+
+}  // namespace
+
+LoaderState describe(const internal::DatasetImpl& data, const LoaderOptions& options) {
+  LoaderState s;
+  s.seed = options.seed;
+  s.batch_size = options.batch_size;
+  s.shuffle = options.shuffle;
+  s.drop_last = options.drop_last;
+  s.matrix = data.matrix();
+  s.n_obs = data.n_obs();
+  s.n_vars = data.n_vars();
+  for (std::size_t i = 0; i < data.parts().size(); ++i) {
+    const internal::FilePart& part = data.parts()[i];
+    const SourceTraits& traits = part.source->traits();
+    auto name = data.file_name(i);
+    s.files.push_back({base_name(name.path), name.bytes, traits.n_rows, traits.n_cols, digest_of(traits),
+                       part.n_selected, digest_of_selection(part)});
+  }
+  return s;
+}
+
+ByteCount description_bytes(const LoaderState& state) {
+  ByteCount bytes = 0;
+  for (const auto& file : state.files) bytes += sizeof(file) + file.name.capacity() + 2 * 17;
+  return bytes;
+}
+
+std::string digest_of(const plan::BlockTable& blocks) {
+  Digest d;
+  for (std::uint64_t i = 0; i < blocks.size(); ++i) {
+    const plan::Block& b = blocks[i];
+    d.add(std::uint64_t{b.file} << 32 | b.first_row).add(std::uint64_t{b.rows} << 32 | b.selected);
+  }
+  return d.text();
+}
+
+Status compare(const LoaderState& checkpoint, const LoaderState& here) {
+  Differences d;
+  d.compare("matrix", checkpoint.matrix, here.matrix);
+  d.compare("files", std::uint64_t{checkpoint.files.size()}, std::uint64_t{here.files.size()});
+  for (std::size_t i = 0; i < std::min(checkpoint.files.size(), here.files.size()); ++i) {
+    const LoaderState::File &a = checkpoint.files[i], &b = here.files[i];
+    if (a == b) continue;
+    d.compare(fmt::format("file {}", i), a.name, b.name);
+    // Of another file everything is different.
+    if (a.name != b.name) continue;
+    d.compare("rows of " + b.name, a.n_obs, b.n_obs);
+    d.compare("genes of " + b.name, a.n_vars, b.n_vars);
+    d.compare("bytes of " + b.name, a.bytes, b.bytes);
+    d.compare("selected rows of " + b.name, a.selected, b.selected);
+    if (a.n_obs == b.n_obs && a.n_vars == b.n_vars && a.bytes == b.bytes)
+      d.same("what " + b.name + " holds (row lengths, types or storage)", a.digest, b.digest);
+    if (a.selected == b.selected)
+      d.same("which rows of " + b.name + " are selected", a.selection, b.selection);
+  }
+  if (checkpoint.files == here.files) {
+    d.compare("n_obs", checkpoint.n_obs, here.n_obs);
+    d.compare("n_vars", checkpoint.n_vars, here.n_vars);
+  }
+  d.compare("seed", checkpoint.seed, here.seed);
+  d.compare("shuffle", checkpoint.shuffle, here.shuffle);
+  d.compare("batch_size", checkpoint.batch_size, here.batch_size);
+  d.compare("drop_last", checkpoint.drop_last, here.drop_last);
+  if (!checkpoint.blocks.empty() && !here.blocks.empty()) {
+    d.compare("window_rows", checkpoint.window_rows, here.window_rows);
+    d.compare("block_rows", checkpoint.block_rows, here.block_rows);
+    d.compare("block_rows are exact", checkpoint.block_rows_exact, here.block_rows_exact);
+    if (checkpoint.block_rows == here.block_rows && checkpoint.files == here.files)
+      d.same("where blocks begin and end", checkpoint.blocks, here.blocks);
+  }
+  return d.status();
+}
+
+plan::EpochRule rule_of(const LoaderState& state) {
+  return {state.n_obs,   state.batch_size, state.window_rows, state.drop_last,
+          state.shuffle, state.seed,       state.epoch};
+}
+
+}  // namespace penstock::loader
