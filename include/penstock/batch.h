@@ -36,6 +36,7 @@ class Batch {
   ArrayView dense;
   ArrayView index;  // i64 global row numbers; -1: a repeated row that evens out ranks
   std::vector<BatchColumn> obs;
+  ArrayView total;  // f64, n_rows; LoaderOptions::totals only
 
   bool is_dense() const { return dense.data != nullptr; }
   const std::shared_ptr<void>& keep_alive() const { return owner_; }

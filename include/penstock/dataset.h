@@ -88,7 +88,8 @@ class Dataset {
 
   std::uint64_t n_obs() const;        // selected rows
   std::uint64_t n_obs_total() const;  // rows of all files
-  std::uint64_t n_vars() const;
+  std::uint64_t n_vars() const;        // selected columns
+  std::uint64_t n_vars_total() const;  // columns of the opened files, joined
   std::vector<FileInfo> files() const;
   std::uint64_t index_bytes() const;  // bytes of metadata held (shared by all selections)
   const std::string& matrix() const;
@@ -107,7 +108,8 @@ class Dataset {
   Result<Column> obs(const std::string& name) const;
   Result<std::vector<std::string>> obs_names() const;
   std::vector<ColumnInfo> var_columns() const;
-  Result<Column> var(const std::string& name) const;  // of the first file
+  // Of the first file; genes that it lacks (join="outer") are missing.
+  Result<Column> var(const std::string& name) const;
   const std::vector<std::string>& var_names() const;
   // The sorted union of a column's values over *all* rows of all files (not only the selected ones): the
   // codes that batches carry. invalid_argument for numeric columns; more than 65,536 distinct strings is an
@@ -151,6 +153,22 @@ class Dataset {
   // the selection is one of other files: the first difference is named; corrupt when it is damaged.
   Result<std::shared_ptr<const Dataset>> load_selection(const std::string& path) const;
 
+  // --- genes ---
+  // The genes with these numbers, in this order; none twice. Genes that are left out are dropped as soon as
+  // they are decoded. Selections compose: numbers count the genes of this Dataset.
+  Result<std::shared_ptr<const Dataset>> select_vars(std::span<const std::int64_t> columns) const;
+  // By name, or by the values of the var column `key` (empty: the names). missing: "error" (not_found, with
+  // near names), "drop" or "zero" (a column of zeros with the name asked for). A name that several genes have
+  // is invalid_argument.
+  Result<std::shared_ptr<const Dataset>> select_var_names(std::span<const std::string> names,
+                                                          const std::string& key,
+                                                          const std::string& missing) const;
+  // The opened files' gene that each of this Dataset's is (-1: a column of zeros); empty: all genes, in order.
+  // With the names it says a selection to a Dataset that was opened anew from the same files.
+  std::vector<std::int64_t> var_columns_opened() const;
+  Result<std::shared_ptr<const Dataset>> select_opened(std::span<const std::int64_t> columns,
+                                                       std::span<const std::string> names) const;
+
   // --- rows ---
   struct Location {
     std::uint64_t file = 0;  // index into files()
@@ -174,6 +192,10 @@ class Dataset {
   explicit Dataset(std::shared_ptr<const internal::DatasetImpl> impl);
 
  private:
+  Result<std::vector<std::string>> var_texts(const std::string& key) const;
+  Result<std::shared_ptr<const Dataset>> with_vars(std::span<const std::int64_t> columns,
+                                                   std::span<const std::string> zeros) const;
+
   std::shared_ptr<const internal::DatasetImpl> impl_;
 };
 

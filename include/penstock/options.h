@@ -20,7 +20,9 @@ struct OpenOptions {
   // Which matrix: "X", "raw/X" or "layers/NAME"; for a Parquet file that could be several, "lists",
   // "triplets" or "wide".
   std::string matrix = "X";
-  // "exact": files must have the same var names in the same order.
+  // "exact": files must have the same var names in the same order. "inner": the genes that every file has, in
+  // the first file's order. "outer": the genes of any file, sorted by name unless all files have the same ones;
+  // a file without a gene has zeros.
   std::string join = "exact";
   // The var column that names the genes; empty: the index of var.
   std::string var_key;
@@ -59,6 +61,13 @@ struct LoaderOptions {
   std::vector<std::string> obs;  // columns that travel with the rows
   // Categories to code a column by, instead of the Dataset's own: values outside become -1.
   std::map<std::string, std::vector<std::string>> categories;
+  // Batch::total: the sum of each row over all genes of its file, before genes are left out.
+  bool totals = false;
+  // Values are divided by the row's total and multiplied by this: scanpy's pp.normalize_total on the whole
+  // matrix. > 0. A row whose total is 0 stays as it is. Floating dtypes only.
+  std::optional<double> normalize_total;
+  // The natural logarithm of 1 + value, after normalize_total. Floating dtypes only.
+  bool log1p = false;
   bool drop_last = false;
   std::uint32_t rank = 0, world_size = 1;
   std::uint32_t threads = 0;     // decode threads; 0: the cores this process may use (affinity, cgroup quota)

@@ -24,10 +24,10 @@ def check_options(format: str, dtype: str) -> None:
 
 
 def wrap(
-    parts: tuple[int, tuple[Any, ...], Any, list[Any]], n_cols: int, names: Sequence[str]
-) -> tuple[Any, dict[str, Any], Any]:
-    """(X, obs, index) on the memory that the engine handed out; no copy."""
-    n_rows, x, index, labels = parts
+    parts: tuple[int, tuple[Any, ...], Any, list[Any], Any], n_cols: int, names: Sequence[str]
+) -> tuple[Any, dict[str, Any], Any, Any]:
+    """(X, obs, index, total or None) on the memory that the engine handed out; no copy."""
+    n_rows, x, index, labels, total = parts
     if len(x) == 1:
         matrix = x[0]
     else:
@@ -36,7 +36,7 @@ def wrap(
         matrix.indptr, matrix.indices, matrix.data = x
         matrix.has_sorted_indices = True
         matrix.has_canonical_format = True
-    return matrix, dict(zip(names, labels, strict=True)), index
+    return matrix, dict(zip(names, labels, strict=True)), index, total
 
 
 def to_device(array: Any, device: Any, non_blocking: bool) -> Any:

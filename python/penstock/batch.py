@@ -40,6 +40,9 @@ class Batch(dict[str, Any]):
     index
         int64 of shape (rows,): global row numbers over all files (see `Dataset.locate`). -1 marks a row
         repeated to even out the batch counts of several ranks.
+    total
+        With ``totals=True``: float64 of shape (rows,): the sum of each row over all genes of its file, whatever
+        genes are selected, before ``normalize_total`` and ``log1p``.
 
     The memory is yours to write into: it is never read again by the loader, and not reused before the last
     tensor on it is gone. Keep many batches with `clone`: the loader's budget pays for those you hold.
@@ -220,9 +223,13 @@ def _rebuild(cls: type[Batch], arrays: dict[str, Any], categories: dict[str, lis
     return batch
 
 
-def make_batch(x: Any, obs: dict[str, Any], index: Any, categories: Mapping[str, list[str]]) -> Batch:
+def make_batch(
+    x: Any, obs: dict[str, Any], index: Any, total: Any, categories: Mapping[str, list[str]]
+) -> Batch:
     """A Batch without detours: this runs for every batch of an epoch."""
     # X first: Lightning takes the batch size from the first tensor it finds.
     batch = Batch(X=x, obs=obs, index=index)
+    if total is not None:
+        batch["total"] = total
     batch.__dict__["_categories"] = categories
     return batch

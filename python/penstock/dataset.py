@@ -8,7 +8,7 @@ import operator
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex, overload
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, SupportsIndex, overload
 
 import numpy as np
 import pandas as pd
@@ -68,7 +68,9 @@ def open(
         ``"X"``, ``"raw/X"`` or ``"layers/NAME"``. For a Parquet file that could be several: ``"lists"``,
         ``"triplets"`` or ``"wide"``.
     join
-        ``"exact"``: all files must have the same genes in the same order.
+        ``"exact"``: all files must have the same genes in the same order. ``"inner"``: the genes that every
+        file has, in the first one's order. ``"outer"``: the genes of any file, sorted by name (unless all have
+        the same); a file without a gene has zeros. As in ``anndata.concat``.
     var_key
         The var column that names the genes; None: the index of var.
     genes, expressions
@@ -92,7 +94,8 @@ def open(
     KeyError
         There is no such matrix, ``var_key`` or gene table; the message lists what there is.
     ValueError
-        The files have different genes; the first difference is named.
+        The files have different genes with ``join="exact"``; the first difference is named. Or a file has a
+        gene's name twice and is to be joined.
     NotImplementedError
         The matrix is stored in a way that is not read yet; the message names it.
     CorruptFileError, OSError
@@ -221,9 +224,9 @@ def _frame(
 
 
 class Dataset:
-    """The rows of one or more files as one matrix with obs and var; or a selection of its rows.
+    """The rows of one or more files as one matrix with obs and var; or a selection of its rows and genes.
 
-    Made by `open`, by selecting (``ds[rows]``) and by `split`. A selection is a set of rows: they stay in
+    Made by `open`, by selecting (``ds[rows, genes]``) and by `split`. A selection is a set of rows: they stay in
     file order, whatever the order they were asked in. Rows have two numbers: a *global* number over all
     rows of all files, which never changes and is what ``batch.index`` holds, and a *position* in this
     Dataset.
@@ -261,7 +264,9 @@ class Dataset:
         """The engine's dataset for a loader of this process; a forked child opens the files itself."""
         if self._pid != os.getpid():
             self._parent = self._handle_  # kept: nothing of the parent's is destroyed here
-            self._handle_ = _reopen(self._files, len(self), self._handle_.n_obs_total, self._selection())
+            self._handle_ = _reopen(
+                self._files, len(self), self._handle_.n_obs_total, self._selection(), self._genes()
+            )
             self._pid = os.getpid()
         return self._handle_
 
@@ -274,7 +279,7 @@ class Dataset:
 
     @property
     def n_vars(self) -> int:
-        """Genes."""
+        """Genes selected."""
         return int(self._handle.n_vars)
 
     @property
@@ -307,7 +312,8 @@ class Dataset:
 
     @functools.cached_property
     def var(self) -> pd.DataFrame:
-        """The var table of the first file, indexed by gene name. Warns about columns that cannot be read."""
+        """The var table of the first file, indexed by gene name; genes that it does not have (``join="outer"``,
+        ``missing="zero"``) have missing values. Warns about columns that cannot be read."""
         positions = pd.RangeIndex(self.n_vars)
         return _frame(
             "var",
@@ -402,26 +408,100 @@ class Dataset:
     # --- selections ---
 
     def __getitem__(self, key: Any) -> Dataset:
-        """Select rows: ``ds[slice | boolean mask | integer positions | position]``; ``ds[rows, :]`` is the same.
+        """Select rows, or rows and genes: ``ds[rows]``, ``ds[rows, genes]``, ``ds[:, genes]``.
+
+        Parameters
+        ----------
+        key
+            Rows: a slice, a boolean mask, integer positions or one position. Genes: the same, or names
+            (``"TP53"``, ``["TP53", "MYC"]``). Rows stay in file order; genes come in the order asked for.
+            See `select_vars` for names that may be missing, or of another column of var.
 
         Raises
         ------
         IndexError
             A position is out of range, or a mask has the wrong length.
+        KeyError
+            A gene is not there; near names are suggested.
         ValueError
-            A position is given twice: a selection is a set.
-        NotImplementedError
-            Genes are selected.
+            A position or gene is given twice, or a name is that of several genes.
+
+        Examples
+        --------
+        >>> ds[ds.obs["drug"] == "Bortezomib", ["TP53", "MYC"]].shape
+        (1046, 2)
         """
         if isinstance(key, tuple):
             if len(key) != 2:
                 raise IndexError(f"a Dataset has two dimensions, the index has {len(key)}")
             key, genes = key
-            if genes is not Ellipsis and not (isinstance(genes, slice) and genes == slice(None)):
-                raise NotImplementedError(
-                    "gene selection (ds[rows, genes]) comes in a later version; select columns of the batch instead"
-                )
+            rows = self._make(self._files, self._select(key))
+            if genes is Ellipsis or (isinstance(genes, slice) and genes == slice(None)):
+                return rows
+            return rows._make(self._files, rows._select_vars(genes))
         return self._make(self._files, self._select(key))
+
+    def _select_vars(self, genes: Any) -> _core.Dataset:
+        n = self.n_vars
+        if isinstance(genes, str):
+            genes = [genes]
+        if isinstance(genes, slice):
+            return self._handle.select_vars(np.arange(n, dtype=np.int64)[genes])
+        if isinstance(genes, (bool, np.bool_, bytes)):
+            raise TypeError(f"genes are selected by names, slice, mask or positions, not by {genes!r}")
+        if isinstance(genes, (int, np.integer)):
+            genes = [int(genes)]
+        genes = _as_array(genes)
+        if genes.ndim != 1:
+            raise IndexError(f"genes must have one dimension, not {genes.ndim}")
+        if genes.dtype == bool:
+            if len(genes) != n:
+                raise IndexError(f"the mask has {len(genes):,} entries for {n:,} genes")
+            return self._handle.select_vars(np.flatnonzero(genes).astype(np.int64))
+        if genes.size == 0:
+            return self._handle.select_vars(np.zeros(0, np.int64))
+        if genes.dtype.kind in "OUT":
+            return self._handle.select_var_names(_names(genes), "", "error")
+        if genes.dtype.kind not in "iu":
+            raise TypeError(f"genes are selected by names, slice, mask or positions, not by {genes.dtype}")
+        positions = genes.astype(np.int64)
+        positions[positions < 0] += n
+        if positions.min() < 0 or positions.max() >= n:
+            raise IndexError(f"a position is out of range for {n:,} genes")
+        return self._handle.select_vars(positions)
+
+    def select_vars(
+        self, names: Sequence[str], key: str | None = None, missing: Literal["error", "drop", "zero"] = "error"
+    ) -> Dataset:
+        """The Dataset with these genes only, in this order. Others are dropped as soon as they are decoded.
+
+        Parameters
+        ----------
+        names
+            Names of genes, each once.
+        key
+            The column of `var` that the names are of, ``"gene_symbol"`` for instance; None: `var_names`.
+        missing
+            Names that are not there: ``"error"``; ``"drop"`` leaves them out; ``"zero"`` makes each a gene of
+            zeros under the name asked for, so that a model's panel keeps its width.
+
+        Raises
+        ------
+        KeyError
+            A name, or the key, is not there; near names are suggested.
+        ValueError
+            A name is given twice, or is that of several genes.
+
+        Examples
+        --------
+        >>> panel = ds.select_vars(model.genes, key="gene_symbol", missing="zero")
+        >>> panel.n_vars == len(model.genes)
+        True
+        """
+        if isinstance(names, str):
+            raise TypeError(f'names must be a list of names: select_vars(["{names}"])')
+        wanted = _names(np.asarray(list(names), dtype=object))
+        return self._make(self._files, self._handle.select_var_names(wanted, key or "", missing))
 
     def _select(self, key: Any) -> _core.Dataset:
         n = self.n_obs
@@ -712,9 +792,11 @@ class Dataset:
         size = _core.format_bytes(sum(f.file_bytes for f in files))
         total = int(self._handle.n_obs_total)
         of = "" if self.n_obs == total else f" of {total:,}"
+        total = int(self._handle.n_vars_total)
+        of_genes = "" if self.n_vars == total and self._genes() is None else f" of {total:,}"
         layout = files[0].layout.split(",")[0] if files else ""
         head = (
-            f"Dataset: {self.n_obs:,}{of} obs × {self.n_vars:,} vars, {len(files)} "
+            f"Dataset: {self.n_obs:,}{of} obs × {self.n_vars:,}{of_genes} vars, {len(files)} "
             f"file{'' if len(files) == 1 else 's'}, {layout}, {size} on disk"
         )
         columns = [name for name, *_ in self._handle.obs_columns()]
@@ -754,9 +836,17 @@ class Dataset:
             selected[self._handle.global_rows(first, min(_CHUNK, n - first))] = True
         return np.packbits(selected)
 
+    def _genes(self) -> tuple[np.ndarray[Any, Any], list[str]] | None:
+        """The opened files' gene that each gene is, and its name; None: all of them."""
+        columns = self._handle.var_columns_opened()
+        if self.n_vars > 0 and columns.size == 0:
+            return None
+        return columns, self._handle.var_names()
+
     def __reduce__(self) -> tuple[Any, ...]:
         files = self._files
-        state = (files.absolute, files.options, self.n_obs, int(self._handle.n_obs_total), self._selection())
+        total = int(self._handle.n_obs_total)
+        state = (files.absolute, files.options, self.n_obs, total, self._selection(), self._genes())
         return (_unpickle, state)
 
 
@@ -869,15 +959,28 @@ def _as_array(rows: Any) -> np.ndarray[Any, Any]:
     return np.asarray(rows)
 
 
-def _reopen(files: _Files, n_obs: int, n_total: int, selection: np.ndarray[Any, Any] | None) -> _core.Dataset:
+def _names(names: np.ndarray[Any, Any]) -> list[str]:
+    wrong = next((name for name in names.tolist() if not isinstance(name, str)), None)
+    if wrong is not None:
+        raise TypeError(f"names of genes are strings, not {wrong!r}")
+    return [str(name) for name in names.tolist()]
+
+
+def _reopen(
+    files: _Files,
+    n_obs: int,
+    n_total: int,
+    selection: np.ndarray[Any, Any] | None,
+    genes: tuple[np.ndarray[Any, Any], list[str]] | None,
+) -> _core.Dataset:
     handle = files.reopen()
     if handle.n_obs_total != n_total:
         raise ValueError(
             f"the files have {handle.n_obs_total:,} rows now, {n_total:,} when they were opened first"
         )
-    if selection is None:
-        return handle
-    return handle.select_mask(np.unpackbits(selection, count=n_total))
+    if selection is not None:
+        handle = handle.select_mask(np.unpackbits(selection, count=n_total))
+    return handle if genes is None else handle.select_opened(*genes)
 
 
 def _unpickle(
@@ -886,6 +989,7 @@ def _unpickle(
     n_obs: int,
     n_total: int,
     selection: np.ndarray[Any, Any] | None,
+    genes: tuple[np.ndarray[Any, Any], list[str]] | None,
 ) -> Dataset:
     files = _Files(paths, options)
-    return Dataset._make(files, _reopen(files, n_obs, n_total, selection))
+    return Dataset._make(files, _reopen(files, n_obs, n_total, selection, genes))

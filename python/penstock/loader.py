@@ -102,6 +102,9 @@ class _Options:
     dtype: str
     obs: list[str]
     categories: dict[str, list[str]]
+    totals: bool
+    normalize_total: float | None
+    log1p: bool
     drop_last: bool
     io_threads: int
     window_rows: int
@@ -146,8 +149,7 @@ class _Epoch(Iterator[Batch]):
         if parts is None:
             self._engine = None
             raise StopIteration
-        x, obs, index = self._wrap(parts, self._n_cols, self._names)
-        return make_batch(x, obs, index, self._categories)
+        return make_batch(*self._wrap(parts, self._n_cols, self._names), self._categories)
 
     def end(self) -> None:
         self._engine = None
@@ -226,6 +228,15 @@ class Loader(_Base):
         Columns that travel with the rows: names, or a mapping {column: categories}. With a mapping, codes
         follow the categories given and values outside become -1: ``Loader(val,
         obs=train_loader.categories)``.
+    totals
+        Adds ``batch.total``: the sum of each row over all genes of its file, float64 of shape (rows,), taken
+        before genes are left out.
+    normalize_total
+        Divide each row by its total over all genes and multiply by this number: what ``scanpy.pp.normalize_total``
+        does to the whole matrix, whatever genes are selected. Floating ``dtype`` only.
+    log1p
+        The natural logarithm of 1 + value, after ``normalize_total``, as ``scanpy.pp.log1p``. Floating ``dtype``
+        only.
     drop_last
         Leave out the last batch when it is short.
     rank, world_size
@@ -296,6 +307,9 @@ class Loader(_Base):
         dtype: Any = "float32",
         to: str = "torch",
         obs: str | Sequence[str] | Mapping[str, Sequence[str] | None] = (),
+        totals: bool = False,
+        normalize_total: float | None = None,
+        log1p: bool = False,
         drop_last: bool = False,
         rank: int | None = None,
         world_size: int | None = None,
@@ -334,6 +348,9 @@ class Loader(_Base):
             dtype=_dtype_name(dtype),
             obs=names,
             categories=categories,
+            totals=bool(totals),
+            normalize_total=None if normalize_total is None else float(normalize_total),
+            log1p=bool(log1p),
             drop_last=bool(drop_last),
             io_threads=_choice(io_threads, "io_threads"),
             window_rows=_choice(window_rows, "window_rows"),
@@ -543,8 +560,7 @@ class Loader(_Base):
             parts = engine.peek(kit.DLPACK)
         if parts is None:
             raise ValueError("this loader has no batches")
-        x, obs, index = kit.wrap(parts, self._n_cols, self._options.obs)
-        return make_batch(x, obs, index, self.categories).clone()
+        return make_batch(*kit.wrap(parts, self._n_cols, self._options.obs), self.categories).clone()
 
     # --- checkpoints ---
 

@@ -38,10 +38,10 @@ def check_options(format: str, dtype: str) -> None:
 
 
 def wrap(
-    parts: tuple[int, tuple[Any, ...], Any, list[Any]], n_cols: int, names: Sequence[str]
-) -> tuple[Any, dict[str, Any], Any]:
-    """(X, obs, index) on the memory that the engine handed out; no copy."""
-    n_rows, x, index, labels = parts
+    parts: tuple[int, tuple[Any, ...], Any, list[Any], Any], n_cols: int, names: Sequence[str]
+) -> tuple[Any, dict[str, Any], Any, Any]:
+    """(X, obs, index, total or None) on the memory that the engine handed out; no copy."""
+    n_rows, x, index, labels, total = parts
     if len(x) == 1:
         matrix = from_dlpack(x[0])
     else:
@@ -53,7 +53,8 @@ def wrap(
             size=(n_rows, n_cols),
             check_invariants=False,
         )
-    return matrix, dict(zip(names, map(from_dlpack, labels), strict=True)), from_dlpack(index)
+    obs = dict(zip(names, map(from_dlpack, labels), strict=True))
+    return matrix, obs, from_dlpack(index), None if total is None else from_dlpack(total)
 
 
 def _map_csr(x: torch.Tensor, function: Any) -> torch.Tensor:

@@ -156,7 +156,8 @@ nb::object batch_to(const Batch& batch, const Export& array) {
           : nb::object(nb::make_tuple(array(batch.indptr), array(batch.indices), array(batch.values)));
   nb::list obs;
   for (const BatchColumn& column : batch.obs) obs.append(array(column.values));
-  return nb::make_tuple(batch.n_rows, std::move(x), array(batch.index), std::move(obs));
+  nb::object total = batch.total.data != nullptr ? array(batch.total) : nb::none();
+  return nb::make_tuple(batch.n_rows, std::move(x), array(batch.index), std::move(obs), std::move(total));
 }
 
 using AnyArray = nb::ndarray<nb::c_contig, nb::device::cpu>;

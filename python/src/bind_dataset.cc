@@ -155,6 +155,7 @@ void bind_dataset(nb::module_& m) {
       .def_prop_ro("n_obs", [](const DatasetHandle& d) { return d.ptr->n_obs(); })
       .def_prop_ro("n_obs_total", [](const DatasetHandle& d) { return d.ptr->n_obs_total(); })
       .def_prop_ro("n_vars", [](const DatasetHandle& d) { return d.ptr->n_vars(); })
+      .def_prop_ro("n_vars_total", [](const DatasetHandle& d) { return d.ptr->n_vars_total(); })
       .def_prop_ro("index_bytes", [](const DatasetHandle& d) { return d.ptr->index_bytes(); })
       .def_prop_ro("matrix", [](const DatasetHandle& d) { return d.ptr->matrix(); })
       .def_prop_ro("value_dtype", [](const DatasetHandle& d) { return d.ptr->value_dtype(); })
@@ -216,6 +217,36 @@ void bind_dataset(nb::module_& m) {
             return DatasetHandle{unwrap(without_gil([&] { return d.ptr->select_without(*other.ptr); }))};
           },
           nb::arg("other"))
+      .def(
+          "select_vars",
+          [](const DatasetHandle& d, const Positions& columns) {
+            return DatasetHandle{
+                unwrap(without_gil([&] { return d.ptr->select_vars(as_span<std::int64_t>(columns)); }))};
+          },
+          nb::arg("columns"),
+          nb::sig("def select_vars(self, columns: numpy.typing.NDArray[numpy.int64]) -> Dataset"))
+      .def(
+          "select_var_names",
+          [](const DatasetHandle& d, const std::vector<std::string>& names, const std::string& key,
+             const std::string& missing) {
+            return DatasetHandle{
+                unwrap(without_gil([&] { return d.ptr->select_var_names(names, key, missing); }))};
+          },
+          nb::arg("names"), nb::arg("key"), nb::arg("missing"))
+      .def(
+          "var_columns_opened",
+          [](const DatasetHandle& d) { return to_numpy(d.ptr->var_columns_opened()); },
+          nb::sig("def var_columns_opened(self) -> numpy.typing.NDArray[numpy.int64]"),
+          "The opened files' gene that each gene is (-1: zeros); empty: all of them.")
+      .def(
+          "select_opened",
+          [](const DatasetHandle& d, const Positions& columns, const std::vector<std::string>& names) {
+            return DatasetHandle{unwrap(
+                without_gil([&] { return d.ptr->select_opened(as_span<std::int64_t>(columns), names); }))};
+          },
+          nb::arg("columns"), nb::arg("names"),
+          nb::sig("def select_opened(self, columns: numpy.typing.NDArray[numpy.int64], names: "
+                  "collections.abc.Sequence[str]) -> Dataset"))
       .def(
           "split",
           [](const DatasetHandle& d, const std::vector<double>& fractions, std::uint64_t seed,

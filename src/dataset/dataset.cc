@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "dataset/column_take.h"
 #include "dataset/dataset_impl.h"
 #include "dataset/opened_files.h"
 #include "dataset/query.h"
@@ -12,7 +13,9 @@
 #include "dataset/selection.h"
 #include "dataset/selection_file.h"
 #include "dataset/split.h"
+#include "dataset/var_space.h"
 #include "dataset/verify.h"
+#include "source/column_text.h"
 
 namespace penstock {
 
@@ -23,12 +26,15 @@ namespace {
 // The opened files and a selection of their rows.
 class View final : public DatasetImpl {
  public:
-  View(std::shared_ptr<const OpenedFiles> opened, Parts parts)
-      : opened_(std::move(opened)), parts_(std::move(parts)), n_obs_(selected_rows(parts_)) {}
+  View(std::shared_ptr<const OpenedFiles> opened, Parts parts, std::shared_ptr<const VarSpace> vars)
+      : opened_(std::move(opened)),
+        parts_(std::move(parts)),
+        vars_(std::move(vars)),
+        n_obs_(selected_rows(parts_)) {}
 
   std::span<const FilePart> parts() const override { return parts_; }
   std::uint64_t n_obs() const override { return n_obs_; }
-  std::uint64_t n_vars() const override { return opened_->n_cols; }
+  std::uint64_t n_vars() const override { return var_names().size(); }
   Result<Label> label(const std::string& column, const std::vector<std::string>* given) const override {
     return opened_->obs->label(column, given);
   }
@@ -42,23 +48,31 @@ class View final : public DatasetImpl {
   std::shared_ptr<const ReadCounts> read_counts() const override { return opened_->reads; }
 
   const std::shared_ptr<const OpenedFiles>& opened() const { return opened_; }
+  // nullptr: all columns.
+  const std::shared_ptr<const VarSpace>& vars() const { return vars_; }
+  const std::vector<std::string>& var_names() const {
+    return vars_ != nullptr ? vars_->names : opened_->var_names;
+  }
 
  private:
   const std::shared_ptr<const OpenedFiles> opened_;
   const Parts parts_;
+  const std::shared_ptr<const VarSpace> vars_;
   const std::uint64_t n_obs_;
 };
 
 // Every DatasetImpl is a View: they are made here only.
 const View& view(const Dataset& dataset) { return static_cast<const View&>(dataset.impl()); }
 
-std::shared_ptr<const Dataset> make_dataset(std::shared_ptr<const OpenedFiles> opened, Parts parts) {
-  return std::make_shared<const Dataset>(std::make_shared<const View>(std::move(opened), std::move(parts)));
+std::shared_ptr<const Dataset> make_dataset(std::shared_ptr<const OpenedFiles> opened, Parts parts,
+                                            std::shared_ptr<const VarSpace> vars) {
+  return std::make_shared<const Dataset>(
+      std::make_shared<const View>(std::move(opened), std::move(parts), std::move(vars)));
 }
 
 Result<std::shared_ptr<const Dataset>> make_selection(const View& from, Result<Parts> parts) {
   if (!parts.ok()) return std::move(parts).status();
-  return make_dataset(from.opened(), std::move(parts).value());
+  return make_dataset(from.opened(), std::move(parts).value(), from.vars());
 }
 
 Result<std::vector<Parts>> split_selection(const OpenedFiles& opened, std::span<const FilePart> parts,
@@ -100,17 +114,18 @@ Dataset::~Dataset() = default;
 Result<std::shared_ptr<const Dataset>> Dataset::open(std::vector<std::string> paths, OpenOptions options) {
   PENSTOCK_ASSIGN_OR_RETURN(auto opened, internal::OpenedFiles::open(paths, options));
   internal::Parts parts = internal::all_rows(*opened);
-  return internal::make_dataset(std::move(opened), std::move(parts));
+  return internal::make_dataset(std::move(opened), std::move(parts), nullptr);
 }
 
 std::uint64_t Dataset::n_obs() const { return impl_->n_obs(); }
 std::uint64_t Dataset::n_obs_total() const { return view(*this).opened()->n_rows; }
 std::uint64_t Dataset::n_vars() const { return impl_->n_vars(); }
+std::uint64_t Dataset::n_vars_total() const { return view(*this).opened()->n_cols; }
 std::uint64_t Dataset::index_bytes() const { return impl_->index_bytes(); }
 const std::string& Dataset::matrix() const { return impl_->matrix(); }
 std::vector<std::string> Dataset::notes() const { return impl_->notes(); }
 std::vector<std::string> Dataset::other_matrices() const { return view(*this).opened()->other_matrices; }
-const std::vector<std::string>& Dataset::var_names() const { return view(*this).opened()->var_names; }
+const std::vector<std::string>& Dataset::var_names() const { return view(*this).var_names(); }
 
 std::vector<FileInfo> Dataset::files() const {
   std::vector<FileInfo> infos;
@@ -176,7 +191,89 @@ Result<Column> Dataset::var(const std::string& name) const {
     column.categories = list->names;
     column.categories_kind = list->kind;
   }
-  return column;
+  const auto& vars = view(*this).vars();
+  if (!opened.first_file_columns.empty()) column = internal::take(std::move(column), opened.first_file_columns);
+  return vars == nullptr ? column : internal::take(std::move(column), vars->picks);
+}
+
+Result<std::shared_ptr<const Dataset>> Dataset::select_vars(std::span<const std::int64_t> columns) const {
+  if (std::any_of(columns.begin(), columns.end(), [](std::int64_t c) { return c < 0; })) {
+    return Status::invalid_argument("a gene's number is negative");
+  }
+  return with_vars(columns, {});
+}
+
+Result<std::shared_ptr<const Dataset>> Dataset::select_var_names(std::span<const std::string> names,
+                                                                 const std::string& key,
+                                                                 const std::string& missing) const {
+  internal::MissingVar rule = internal::MissingVar::error;
+  if (missing == "drop") {
+    rule = internal::MissingVar::drop;
+  } else if (missing == "zero") {
+    rule = internal::MissingVar::zero;
+  } else if (missing != "error") {
+    return Status::invalid_argument(
+        fmt::format("missing='{}': expected \"error\", \"drop\" or \"zero\"", missing));
+  }
+  std::vector<std::string> of_key, zeros;
+  if (!key.empty()) {
+    PENSTOCK_ASSIGN_OR_RETURN(of_key, var_texts(key));
+  }
+  PENSTOCK_ASSIGN_OR_RETURN(const auto columns,
+                            internal::find_names(key.empty() ? var_names() : of_key, names, rule,
+                                                 key.empty() ? "gene" : fmt::format("gene with var '{}'", key),
+                                                 &zeros));
+  return with_vars(columns, zeros);
+}
+
+// A column of var as text; missing values as nothing that can be asked for.
+Result<std::vector<std::string>> Dataset::var_texts(const std::string& key) const {
+  PENSTOCK_ASSIGN_OR_RETURN(Column column, var(key));
+  std::vector<std::string> texts;
+  if (column.kind == Column::Kind::categorical) {
+    for (const std::int32_t code : column.codes) {
+      texts.push_back(code < 0 ? std::string() : column.categories[static_cast<std::size_t>(code)]);
+    }
+    return texts;
+  }
+  const std::vector<std::uint8_t> missing = column.missing;
+  texts = texts_of(std::move(column));
+  for (std::size_t i = 0; i < missing.size(); ++i) {
+    if (missing[i] != 0) texts[i].clear();
+  }
+  return texts;
+}
+
+Result<std::shared_ptr<const Dataset>> Dataset::with_vars(std::span<const std::int64_t> columns,
+                                                          std::span<const std::string> zeros) const {
+  const auto& mine = view(*this);
+  PENSTOCK_ASSIGN_OR_RETURN(auto vars,
+                            internal::select_columns(*mine.opened(), mine.vars().get(), columns, zeros));
+  PENSTOCK_ASSIGN_OR_RETURN(auto parts, internal::with_columns(*mine.opened(), impl_->parts(), *vars));
+  return internal::make_dataset(mine.opened(), std::move(parts), std::move(vars));
+}
+
+std::vector<std::int64_t> Dataset::var_columns_opened() const {
+  std::vector<std::int64_t> out;
+  const auto& vars = view(*this).vars();
+  if (vars == nullptr) return out;
+  for (const std::uint32_t pick : vars->picks) {
+    out.push_back(pick == ColumnMap::kDropped ? internal::kZero : static_cast<std::int64_t>(pick));
+  }
+  return out;
+}
+
+Result<std::shared_ptr<const Dataset>> Dataset::select_opened(std::span<const std::int64_t> columns,
+                                                              std::span<const std::string> names) const {
+  const auto& mine = view(*this);
+  std::vector<std::string> zeros;
+  for (std::size_t i = 0; i < columns.size() && i < names.size(); ++i) {
+    if (columns[i] == internal::kZero) zeros.push_back(names[i]);
+  }
+  if (columns.size() != names.size()) return Status::invalid_argument("columns and names differ in number");
+  PENSTOCK_ASSIGN_OR_RETURN(auto vars, internal::select_columns(*mine.opened(), nullptr, columns, zeros));
+  PENSTOCK_ASSIGN_OR_RETURN(auto parts, internal::with_columns(*mine.opened(), impl_->parts(), *vars));
+  return internal::make_dataset(mine.opened(), std::move(parts), std::move(vars));
 }
 
 Result<std::shared_ptr<const Dataset>> Dataset::select_slice(std::uint64_t start, std::uint64_t stop,
@@ -202,7 +299,7 @@ Result<std::vector<std::shared_ptr<const Dataset>>> Dataset::split(std::span<con
   PENSTOCK_ASSIGN_OR_RETURN(auto selections,
                             internal::split_selection(*opened, impl_->parts(), fractions, options));
   std::vector<std::shared_ptr<const Dataset>> out;
-  for (internal::Parts& parts : selections) out.push_back(internal::make_dataset(opened, std::move(parts)));
+  for (internal::Parts& parts : selections) out.push_back(internal::make_dataset(opened, std::move(parts), view(*this).vars()));
   return out;
 }
 
@@ -225,7 +322,10 @@ Status Dataset::save_selection(const std::string& path) const {
 }
 
 Result<std::shared_ptr<const Dataset>> Dataset::load_selection(const std::string& path) const {
-  return internal::make_selection(view(*this), internal::load_selection(*view(*this).opened(), path));
+  const auto& mine = view(*this);
+  PENSTOCK_ASSIGN_OR_RETURN(auto parts, internal::load_selection(*mine.opened(), path));
+  if (mine.vars() == nullptr) return internal::make_selection(mine, std::move(parts));
+  return internal::make_selection(mine, internal::with_columns(*mine.opened(), parts, *mine.vars()));
 }
 
 Result<Dataset::Location> Dataset::locate(std::uint64_t global_row) const {

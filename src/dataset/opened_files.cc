@@ -7,11 +7,13 @@
 
 #include "anndata/matrices.h"
 #include "anndata/opened.h"
+#include "dataset/join_vars.h"
 #include "hdf5/hdf5.h"
 #include "io/counted_file.h"
 #include "memory/reserve_for.h"
 #include "parquet/parquet_file.h"
 #include "source/column_text.h"
+#include "source/mapped_source.h"
 
 namespace penstock::internal {
 
@@ -19,14 +21,9 @@ namespace {
 
 Status check_options(const std::vector<std::string>& paths, const OpenOptions& options) {
   if (paths.empty()) return Status::invalid_argument("no files to open");
-  if (options.join == "inner" || options.join == "outer") {
-    return Status::unsupported(
-        fmt::format("join=\"{}\" is not built yet; with join=\"exact\" files must have the "
-                    "same var names in the same order",
-                    options.join));
-  }
-  if (options.join != "exact") {
-    return Status::invalid_argument(fmt::format("join='{}': expected \"exact\"", options.join));
+  if (options.join != "exact" && options.join != "inner" && options.join != "outer") {
+    return Status::invalid_argument(
+        fmt::format("join='{}': expected \"exact\", \"inner\" or \"outer\"", options.join));
   }
   return {};
 }
@@ -56,8 +53,9 @@ Status compare_var_names(const TextReader& reader, const std::string& path, cons
   const std::string& first_path = opened.files.front().path;
   if (reader.size() != opened.var_names.size()) {
     return Status::invalid_argument(fmt::format(
-        "{}: {} columns, but {} has {}; join=\"exact\" needs the same var names in the same order", path,
-        format_count(reader.size()), first_path, format_count(opened.var_names.size())));
+        "{}: {} columns, but {} has {}; join=\"exact\" needs the same var names in the same order; "
+        "join=\"inner\" takes the genes that all files have, join=\"outer\" those of any",
+        path, format_count(reader.size()), first_path, format_count(opened.var_names.size())));
   }
   const std::uint64_t n = reader.size(), step = reader.rows_at_once();
   for (std::uint64_t first = 0; first < n; first += step) {
@@ -67,7 +65,7 @@ Status compare_var_names(const TextReader& reader, const std::string& path, cons
     if (differs == names.end()) continue;
     return Status::invalid_argument(fmt::format(
         "{}: var name {} is '{}' but {} has '{}' there; join=\"exact\" needs the same var names in the "
-        "same order",
+        "same order; join=\"inner\" takes the genes that all files have, join=\"outer\" those of any",
         path, theirs - opened.var_names.begin(), *differs, first_path, *theirs));
   }
   return {};
@@ -118,11 +116,31 @@ Status look_around(OpenedFiles& opened) {
   return {};
 }
 
+Status join_var_names(VarJoin& join, bool inner, OpenedFiles& opened) {
+  PENSTOCK_ASSIGN_OR_RETURN(VarJoin::Joined joined, join.finish(inner));
+  opened.var_names = std::move(joined.names);
+  opened.var_names_held = std::move(joined.held);
+  opened.first_file_columns = std::move(joined.first_file);
+  opened.n_cols = opened.var_names.size();
+  std::uint64_t differ = 0;
+  for (std::size_t f = 0; f < opened.files.size(); ++f) {
+    opened.files[f].columns = std::move(joined.columns[f]);
+    differ += opened.files[f].columns != nullptr ? 1 : 0;
+  }
+  if (differ > 0) {
+    opened.notes.push_back(fmt::format(
+        "join=\"{}\": {} genes of {} over all files; {} of {} files have others, or in another order",
+        inner ? "inner" : "outer", format_count(opened.n_cols), format_count(joined.n_seen),
+        format_count(differ), format_count(opened.files.size())));
+  }
+  return {};
+}
+
 void add_file(const std::string& path, std::shared_ptr<const OpenedFile> content, OpenedFiles& opened,
               std::vector<ObsTable::File>& obs) {
   const SourceTraits& traits = content->matrix()->traits();
   obs.push_back({path, content->obs()});
-  opened.files.push_back({path, opened.n_rows, std::move(content)});
+  opened.files.push_back({path, opened.n_rows, std::move(content), nullptr});
   opened.n_rows += traits.n_rows;
   opened.n_cols = traits.n_cols;
 }
@@ -142,11 +160,14 @@ Result<std::shared_ptr<const OpenedFiles>> open_all(const std::vector<std::strin
   context.options = &options;
   context.n_files = paths.size();
   std::vector<ObsTable::File> obs;
+  const bool exact = options.join == "exact" || paths.size() == 1;
+  VarJoin join(*opened->budget);
   const Table* same_var = nullptr;  // that the first file has, too
   for (const std::string& path : paths) {
     PENSTOCK_ASSIGN_OR_RETURN(auto content, open_file(path, context, *opened));
     if (content->var().get() == same_var) {
       // Files of lists share one gene table.
+      if (!exact) join.add_same();
       add_file(path, std::move(content), *opened, obs);
       continue;
     }
@@ -155,9 +176,11 @@ Result<std::shared_ptr<const OpenedFiles>> open_all(const std::vector<std::strin
                               var_reader(*content->var(), options.var_key, *opened->budget));
     const bool first = opened->files.empty();
     add_file(path, std::move(content), *opened, obs);
-    PENSTOCK_RETURN_IF_ERROR(first ? read_var_names(names, *opened)
-                                   : compare_var_names(names, path, *opened));
+    PENSTOCK_RETURN_IF_ERROR(!exact  ? join.add(names, path)
+                             : first ? read_var_names(names, *opened)
+                                     : compare_var_names(names, path, *opened));
   }
+  if (!exact) PENSTOCK_RETURN_IF_ERROR(join_var_names(join, options.join == "inner", *opened));
   opened->obs = std::make_unique<const ObsTable>(std::move(obs), opened->budget);
   PENSTOCK_RETURN_IF_ERROR(look_around(*opened));
   return std::shared_ptr<const OpenedFiles>(std::move(opened));
@@ -183,6 +206,7 @@ std::vector<FilePart> all_rows(const OpenedFiles& opened) {
   for (const OpenedFiles::File& file : opened.files) {
     FilePart part;
     part.source = file.content->matrix();
+    if (file.columns != nullptr) part.source = std::make_shared<const MappedSource>(part.source, file.columns);
     part.first_row = file.first_row;
     part.n_selected = part.source->traits().n_rows;
     parts.push_back(std::move(part));

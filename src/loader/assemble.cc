@@ -5,6 +5,8 @@
 #include "base/check.h"
 #include "base/checked.h"
 #include "batch/densify.h"
+#include "batch/transform.h"
+#include "loader/scatter.h"
 #include "loader/sync_read.h"
 
 namespace penstock::loader {
@@ -68,6 +70,7 @@ struct RowView {
   const std::byte* values = nullptr;
   std::uint32_t n = 0;
   batch::ValueClass cls = batch::ValueClass::u8;
+  double total = 0;  // where the loader keeps totals
 };
 
 // Takes the single row of a re-read.
@@ -76,9 +79,11 @@ class OneRow : public RowSink {
   OneRow(RowEncoder* encoder, const std::string& label) : encoder_(encoder), label_(label) {}
   Status csr(const CsrTile& tile) override {
     PENSTOCK_CHECK(tile.rows.size() == 1);
+    total = row_total(tile, 0);
     return encoder_->encode(tile, 0, label_, &row);
   }
   EncodedRow row;
+  double total = 0;
 
  private:
   RowEncoder* encoder_;
@@ -103,6 +108,7 @@ Result<RowView> reread_row(const EngineConfig& config, const RowEntry& entry, Wo
   PENSTOCK_ASSIGN_OR_RETURN(
       const auto labels, config.labels.prepare(file, range, fetched, {worker.label_scratch, &worker.codec}));
   Scratch scratch{worker.source_scratch, &worker.codec};
+  scratch.totals = config.keeps_totals();
   const EncodeCounts counted = worker.encoder->counts();  // this row was counted when it was deferred
   OneRow sink(worker.encoder.get(), part.source->label());
   PENSTOCK_RETURN_IF_ERROR(part.source->decode({&range, 1}, fetched, scratch, sink));
@@ -115,7 +121,25 @@ Result<RowView> reread_row(const EngineConfig& config, const RowEntry& entry, Wo
   row.values = sink.row.values;
   row.n = sink.row.n;
   row.cls = sink.row.cls;
+  row.total = sink.total;
   return row;
+}
+
+// The values of a row as they are delivered, in the output type, at `out` or, when that is nullptr, in the
+// worker's memory; returns where they are.
+const std::byte* transformed(const EngineConfig& config, const RowView& row, WorkerState& worker,
+                             std::byte* out) {
+  const bool narrow = config.stored != config.output;
+  std::byte* const half = worker.row.data() + worker.row.size() / 2;
+  std::byte* const values = out == nullptr || narrow ? worker.row.data() : out;
+  batch::expand_values(row.values, row.cls, row.n, values, config.stored);
+  const auto& target = config.options.normalize_total;
+  const double scale = target && row.total != 0 ? *target / row.total : 1;
+  batch::scale_values(values, config.stored, row.n, scale, config.options.log1p);
+  if (!narrow) return values;
+  std::byte* const delivered = out == nullptr ? half : out;
+  batch::convert_values(values, config.stored, row.n, delivered, config.output);
+  return delivered;
 }
 
 template <class Index>
@@ -177,6 +201,7 @@ BatchExtent batch_extent(Window& window, std::uint64_t b, std::uint64_t batch_si
 
 ByteCount slot_bytes(const EngineConfig& config, std::uint64_t rows, std::uint64_t entries) {
   ByteCount bytes = round_up(rows * 8, kAlign);
+  if (config.options.totals) bytes += round_up(rows * sizeof(double), kAlign);
   for (const auto& label : config.labels.columns()) bytes += round_up(rows * label_width(label.kind), kAlign);
   if (config.options.format == BatchFormat::dense)
     return bytes + round_up(rows * config.n_cols * numeric_size(config.output), kAlign);
@@ -211,6 +236,11 @@ Result<Batch> build_batch(const EngineConfig& config, Window& window, std::uint6
     columns[n_columns++] = data;
     out.obs.push_back({label.name, {data, label_type(label.kind), extent.rows}});
   }
+  std::byte* totals = nullptr;
+  if (config.options.totals) {
+    totals = carve(extent.rows * sizeof(double));
+    out.total = {totals, ArrayType::f64, extent.rows};
+  }
   const bool dense = config.options.format == BatchFormat::dense;
   std::byte *dense_out = nullptr, *indptr = nullptr, *indices = nullptr, *values = nullptr;
   if (dense) {
@@ -225,7 +255,8 @@ Result<Batch> build_batch(const EngineConfig& config, Window& window, std::uint6
     out.values = {values, array_type(config.output), extent.entries};
     store_indptr(indptr, config.csr_index, 0, 0);
   }
-  const ByteCount label_bytes = config.labels.record_bytes();
+  const ByteCount label_bytes = config.labels.record_bytes(), total_bytes = config.total_bytes();
+  const bool transforms = config.transforms();
   const std::size_t id_bytes = RowEncoder::id_bytes(config.n_cols);
   // A batch that no cache holds until the consumer comes to it is written past them.
   const batch::Writes writes = extent.entries * (index_size + value_size) > kCachedBatch
@@ -255,7 +286,8 @@ Result<Batch> build_batch(const EngineConfig& config, Window& window, std::uint6
       }
       std::memcpy(&row.index, record, 8);
       row.labels = record + kRecordHeader;
-      row.ids = row.labels + label_bytes;
+      if (total_bytes > 0) std::memcpy(&row.total, row.labels + label_bytes, sizeof(row.total));
+      row.ids = row.labels + label_bytes + total_bytes;
       row.n = e.n;
       row.cls = e.cls;
       row.values = row.ids + e.n * id_bytes;
@@ -263,7 +295,12 @@ Result<Batch> build_batch(const EngineConfig& config, Window& window, std::uint6
     if (window.plan().repeat) row.index = -1;
     std::memcpy(index + i * 8, &row.index, 8);
     counts->missing_labels += config.labels.unpack(row.labels, i, {columns, n_columns});
+    if (totals != nullptr) std::memcpy(totals + i * sizeof(double), &row.total, sizeof(double));
     if (dense) {
+      if (transforms) {
+        row.values = transformed(config, row, worker, nullptr);
+        row.cls = batch::ValueClass::wide;
+      }
       std::byte* to = dense_out + i * config.n_cols * value_size;
       if (id_bytes == 2) {
         batch::densify_row(reinterpret_cast<const std::uint16_t*>(row.ids), row.values, row.cls, row.n,
@@ -278,7 +315,12 @@ Result<Batch> build_batch(const EngineConfig& config, Window& window, std::uint6
       } else {
         expand_ids<std::int64_t>(config, row, indices + done * index_size, writes);
       }
-      batch::expand_values(row.values, row.cls, row.n, values + done * value_size, config.output, writes);
+      std::byte* const to = values + done * value_size;
+      if (transforms) {
+        transformed(config, row, worker, to);
+      } else {
+        batch::expand_values(row.values, row.cls, row.n, to, config.output, writes);
+      }
       done += row.n;
       store_indptr(indptr, config.csr_index, i + 1, done);
     }

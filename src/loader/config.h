@@ -1,6 +1,7 @@
 // Everything an engine needs to run, decided once by Loader::create: immutable and shared by all threads.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -23,6 +24,9 @@ inline constexpr std::size_t kMaxTasks = 96;  // blocks in flight
 struct EngineConfig {
   LoaderOptions options;
   NumericType output = NumericType::f32;
+  // What values are in the window, and transforms are computed in: the output type, or f32 for narrower
+  // floats that are transformed.
+  NumericType stored = NumericType::f32;
   NumericType csr_index = NumericType::i32;
   ColIndex n_cols = 0;
   std::uint64_t longest_row = 0;
@@ -47,6 +51,12 @@ struct EngineConfig {
   Reservation index_memory, window_memory, scratch_memory, fetch_memory;
   Reservation slots_memory;  // moves into the SlotPool
 
+  bool transforms() const { return options.normalize_total.has_value() || options.log1p; }
+  // A row's total lies between its labels and its ids.
+  bool keeps_totals() const { return options.totals || options.normalize_total.has_value(); }
+  ByteCount total_bytes() const { return keeps_totals() ? sizeof(double) : 0; }
+  // Entries of a row as delivered.
+  std::uint64_t longest_delivered() const { return std::min<std::uint64_t>(longest_row, n_cols); }
   ByteCount scratch_per_worker() const;
   // This rank's part of an epoch from its beginning.
   plan::EpochPart whole_epoch(std::uint64_t epoch) const;

@@ -49,6 +49,15 @@ Status check_options(const LoaderOptions& o) {
                     "through batch.index",
                     kMaxObsColumns, o.obs.size()));
   }
+  if (o.normalize_total && !(*o.normalize_total > 0 && *o.normalize_total < 1e30)) {
+    return Status::invalid_argument(
+        fmt::format("normalize_total must be a positive number, not {}", *o.normalize_total));
+  }
+  if ((o.normalize_total || o.log1p) && !is_floating(numeric_type(o.dtype))) {
+    return Status::invalid_argument(
+        fmt::format("{} gives fractions, dtype={} has none: use a floating dtype",
+                    o.normalize_total ? "normalize_total" : "log1p", dtype_name(o.dtype)));
+  }
   for (std::size_t i = 0; i < o.obs.size(); ++i) {
     if (std::find(o.obs.begin(), o.obs.begin() + static_cast<std::ptrdiff_t>(i), o.obs[i]) !=
         o.obs.begin() + static_cast<std::ptrdiff_t>(i)) {
@@ -148,7 +157,10 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
   impl->file_reads = data.read_counts();
   impl->bytes_opening = impl->file_reads->bytes;
   EngineConfig c;
+  c.options = options;
   c.output = numeric_type(options.dtype);
+  const bool half = c.output == NumericType::f16 || c.output == NumericType::bf16;
+  c.stored = c.transforms() && half ? NumericType::f32 : c.output;
   c.n_cols = data.n_vars();
   if (c.n_cols > 0xffffffffULL) return Status::unsupported(fmt::format("a matrix of {} columns", c.n_cols));
   c.parts.assign(data.parts().begin(), data.parts().end());
@@ -193,7 +205,8 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
       rows_cross_chunks = rows_cross_chunks || t.rows_cross_chunks;
     }
   }
-  c.longest_row = in.lengths.longest;
+  c.longest_row = in.lengths.longest;  // as decoded: columns may repeat
+  in.lengths.clip(c.n_cols);           // as delivered
 
   // Labels, and whether they and the row offsets stay in memory.
   std::vector<internal::Label> labels;
@@ -218,14 +231,15 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
   c.labels = *std::move(built);
 
   // Numbers that the window follows from.
-  auto sample = take_sample(c.parts, c.n_cols, c.output, *budget);
+  auto sample = take_sample(c.parts, c.n_cols, c.stored, *budget);
   if (!sample.ok()) return does_not_fit(sample.status());
+  in.kept = sample->kept;
   in.batch_size = options.batch_size;
   in.shuffle = options.shuffle;
   in.dense = options.format == BatchFormat::dense;
   in.dtype_name = dtype_name(options.dtype);
   in.value_bytes = numeric_size(c.output);
-  in.label_output_bytes = c.labels.output_bytes();
+  in.label_output_bytes = c.labels.output_bytes() + (options.totals ? sizeof(double) : 0);
   in.window_rows = options.window_rows;
   in.block_rows = options.block_rows;
   in.n_rows = data.n_obs();
@@ -248,7 +262,6 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
   auto blocks = plan::BlockTable::build(c.parts, c.window.block_rows, exact, *budget);
   if (!blocks.ok()) return does_not_fit(blocks.status());
   c.blocks = *std::move(blocks);
-  c.options = options;
   c.share = plan::rank_share(c.blocks.rows(), options.rank, options.world_size, options.batch_size,
                              options.drop_last);
   state.window_rows = c.window.window_rows;

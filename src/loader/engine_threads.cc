@@ -40,6 +40,7 @@ void drop_rows(std::vector<RowRange>& rows, std::uint64_t n) {
 Status decode_rest(const RowSource& source, std::vector<RowRange>& wanted, Scatter& sink, WorkerState& worker,
                    AssembleCounts* counts) {
   Scratch scratch{worker.source_scratch, &worker.codec};
+  scratch.totals = sink.wants_totals();
   const auto decode = [&](std::span<const RowRange> rows, Heads heads) -> Status {
     RequestList& list = worker.reread_requests;
     list.clear();
@@ -296,6 +297,7 @@ void Engine::decode(BlockTask& task, const std::byte* bytes, WorkerState& worker
   Scatter scatter(config_, *task.window, task.segment, file, labels, worker, pledged);
   if (status.ok()) {
     Scratch scratch{worker.source_scratch, &worker.codec};
+    scratch.totals = config_.keeps_totals();
     status = part.source->decode(task.wanted, fetched, scratch, scatter);
     entries_unknown = scratch.entries_dropped;
     if (scratch.head_too_short) {

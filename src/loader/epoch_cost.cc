@@ -67,7 +67,7 @@ Result<ByteCount> bytes_of_all_rows(const EngineConfig& config) {
     const RowSource& source = *config.parts[f].source;
     const RowIndex n = source.traits().n_rows;
     for (RowIndex first = 0, last = 0; first < n; first = last) {
-      last = config.options.block_rows != 0 ? first + std::min(step, n - first)
+      last = config.state.block_rows_exact ? first + std::min(step, n - first)
                                             : std::min(source.cut(first, step), n);
       const auto rows = static_cast<std::uint32_t>(last - first);
       PENSTOCK_RETURN_IF_ERROR(

@@ -44,7 +44,7 @@ Result<Sample> take_sample(std::span<const internal::FilePart> parts, ColIndex n
                            MemoryBudget& budget) {
   Sample out;
   double seconds = 0;
-  std::uint64_t value_bytes = 0;
+  std::uint64_t value_bytes = 0, left_out = 0;
   const std::uint64_t n_files = std::min<std::uint64_t>(kFiles, parts.size());
   for (std::uint64_t i = 0; i < n_files; ++i) {
     const RowSource& source = *parts[i * parts.size() / n_files].source;
@@ -83,10 +83,17 @@ Result<Sample> take_sample(std::span<const internal::FilePart> parts, ColIndex n
       if (!decoded) continue;
       out.rows += sink.rows / 2;
       out.entries += sink.entries / 2;
+      left_out += scratch.entries_left_out / 2;
       value_bytes += sink.value_bytes / 2;
     }
   }
   if (out.entries > 0) out.value_bytes = static_cast<double>(value_bytes) / static_cast<double>(out.entries);
+  if (left_out > 0) {
+    // At least one entry in a row, so that a selection that the sample has nothing of is not planned for as
+    // nothing.
+    out.kept = static_cast<double>(std::max(out.entries, out.rows)) /
+               static_cast<double>(std::max(out.entries + left_out, out.rows));
+  }
   if (out.rows > 0) out.seconds_per_row = seconds / static_cast<double>(out.rows);
   return out;
 }

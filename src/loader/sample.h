@@ -19,6 +19,7 @@ struct Sample {
   double value_bytes = 1;      // of a value in the window, mean over entries
   double seconds_per_row = 0;  // to decode and encode on one thread; read excluded
   std::uint64_t rows = 0, entries = 0;
+  double kept = 1;  // share of the stored entries whose columns are wanted
 };
 Result<Sample> take_sample(std::span<const internal::FilePart> parts, ColIndex n_cols, NumericType output,
                            MemoryBudget& budget);

@@ -4,12 +4,19 @@
 #include <utility>
 
 #include "base/check.h"
+#include "source/numbers.h"
 
 namespace penstock::loader {
 
+double row_total(const CsrTile& tile, std::size_t i) {
+  if (tile.totals != nullptr) return tile.totals[i];
+  return sum(tile.value_type, tile.values + tile.begins[i] * numeric_size(tile.value_type),
+             tile.ends[i] - tile.begins[i]);
+}
+
 Status Scatter::csr(const CsrTile& tile) {
   const internal::FilePart& part = config_.parts[file_];
-  const ByteCount label_bytes = config_.labels.record_bytes();
+  const ByteCount label_bytes = config_.labels.record_bytes(), total_bytes = config_.total_bytes();
   const std::size_t id_bytes = RowEncoder::id_bytes(config_.n_cols);
   const auto from = std::chrono::steady_clock::now();
   EncodedRow row;
@@ -24,7 +31,7 @@ Status Scatter::csr(const CsrTile& tile) {
     PENSTOCK_RETURN_IF_ERROR(worker_.encoder->encode(tile, i, part.source->label(), &row));
     const RowIndex file_row = tile.rows.first + i;
     const ByteCount ids = row.n * id_bytes;
-    const ByteCount bytes = kRecordHeader + label_bytes + ids + row.value_bytes;
+    const ByteCount bytes = kRecordHeader + label_bytes + total_bytes + ids + row.value_bytes;
     RowEntry& entry = window_.entry(place);
     std::byte* record = window_.place_row(place, bytes, &pledged_);
     entry.n = row.n;
@@ -39,6 +46,11 @@ Status Scatter::csr(const CsrTile& tile) {
       std::memcpy(record, &global, kRecordHeader);
       labels_.write(file_row, record + kRecordHeader);
       record += kRecordHeader + label_bytes;
+      if (total_bytes > 0) {
+        const double total = row_total(tile, i);
+        std::memcpy(record, &total, sizeof(total));
+        record += sizeof(total);
+      }
       std::memcpy(record, row.ids, ids);
       std::memcpy(record + ids, row.values, row.value_bytes);
     }

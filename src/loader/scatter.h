@@ -15,6 +15,9 @@
 
 namespace penstock::loader {
 
+// Row i's sum over all columns of its file.
+double row_total(const CsrTile& tile, std::size_t i);
+
 class Scatter : public RowSink {
  public:
   // `pledged`: pages set aside for this block. Rows beyond them compete for free pages and are deferred
@@ -40,6 +43,7 @@ class Scatter : public RowSink {
   // Tells the bins of the rows that have come; a bin may complete by it.
   void count_rows();
 
+  bool wants_totals() const { return config_.keeps_totals(); }
   std::uint64_t rows() const { return done_; }
   std::uint64_t entries() const { return entries_; }
   double seconds() const { return std::chrono::duration<double>(took_).count(); }  // in csr()

@@ -9,10 +9,11 @@ constexpr ByteCount kAlign = 64;
 
 ByteCount EngineConfig::scratch_per_worker() const {
   return round_up(source_scratch_bytes, kAlign) + round_up(label_scratch_bytes, kAlign) +
-         round_up(RowEncoder::bytes_needed(longest_row, n_cols, output), kAlign) +
+         round_up(RowEncoder::bytes_needed(longest_row, n_cols, stored), kAlign) +
          round_up(block_fetch_bytes, kAlign) +
          (options.format == BatchFormat::dense ? round_up(n_cols * numeric_size(output) + kAlign, kAlign)
                                                : 0) +
+         (transforms() ? 2 * round_up(longest_delivered() * sizeof(double), kAlign) : 0) +
          CodecContext::fixed_bytes() + 2 * window.n_bins * sizeof(std::uint32_t) + 4096;
 }
 
@@ -29,11 +30,13 @@ Result<std::unique_ptr<WorkerState>> WorkerState::create(const EngineConfig& con
   };
   state->source_scratch = carve(config.source_scratch_bytes);
   state->label_scratch = carve(config.label_scratch_bytes);
-  const auto encode = carve(RowEncoder::bytes_needed(config.longest_row, config.n_cols, config.output));
-  state->encoder = std::make_unique<RowEncoder>(encode, config.longest_row, config.n_cols, config.output);
+  const auto encode = carve(RowEncoder::bytes_needed(config.longest_row, config.n_cols, config.stored));
+  state->encoder = std::make_unique<RowEncoder>(encode, config.longest_row, config.n_cols, config.stored);
   state->reread = carve(config.block_fetch_bytes);
   if (config.options.format == BatchFormat::dense)
     state->dense_row = carve(config.n_cols * numeric_size(config.output));
+  if (config.transforms())
+    state->row = carve(2 * round_up(config.longest_delivered() * sizeof(double), kAlign));
   state->rows_in_bin.resize(config.window.n_bins);
   state->bins_touched.reserve(config.window.n_bins);
   return state;

@@ -50,7 +50,7 @@ constexpr double kMaxChunksPerBlock = 32;  // larger blocks gain nothing
 double mean_entries(const SizingInput& in) {
   return in.lengths.rows == 0
              ? 0
-             : static_cast<double>(in.lengths.entries) / static_cast<double>(in.lengths.rows);
+             : in.kept * static_cast<double>(in.lengths.entries) / static_cast<double>(in.lengths.rows);
 }
 
 // The largest block with q_eff >= 0.8 min(q, 1024), else the smallest whose read amplification is <= 1.15.
@@ -184,8 +184,9 @@ BatchBytes batch_bytes(const SizingInput& in, double q_eff) {
   } else {
     // Rows of a batch come from many blocks; four standard deviations for rows that share a block's depth.
     const double n = static_cast<double>(std::max<std::uint64_t>(1, in.lengths.rows));
-    const double mean = static_cast<double>(in.lengths.entries) / n;
-    const double variance = std::max(0.0, in.lengths.entries_squared / n - mean * mean);
+    const double mean = in.kept * static_cast<double>(in.lengths.entries) / n;
+    const double variance =
+        std::max(0.0, in.kept * in.kept * in.lengths.entries_squared / n - mean * mean);
     const double qd = static_cast<double>(q);
     const double draws = std::max(1.0, std::min(qd / 2, q_eff));
     const double expected = qd * mean + 4 * std::sqrt(variance) * qd / std::sqrt(draws);

@@ -72,6 +72,34 @@ void to_int64(NumericType type, const std::byte* in, std::span<std::int64_t> out
 void to_double(NumericType type, const std::byte* in, std::span<double> out) { to_floating(type, in, out); }
 void to_float(NumericType type, const std::byte* in, std::span<float> out) { to_floating(type, in, out); }
 
+double sum(NumericType type, const std::byte* in, std::size_t n) {
+  // Several at a time, so that additions need not wait for each other.
+  constexpr std::size_t kLanes = 8;
+  const auto add = [&](auto convert) {
+    double lanes[kLanes] = {};
+    std::size_t i = 0;
+    for (; i + kLanes <= n; i += kLanes) {
+      for (std::size_t k = 0; k < kLanes; ++k) lanes[k] += static_cast<double>(convert(i + k));
+    }
+    for (; i < n; ++i) lanes[i % kLanes] += static_cast<double>(convert(i));
+    double total = 0;
+    for (const double lane : lanes) total += lane;
+    return total;
+  };
+  switch (type) {
+    case NumericType::f16:
+      return add([&](std::size_t i) { return half_to_float(load<std::uint16_t>(in, i)); });
+    case NumericType::bf16:
+      return add([&](std::size_t i) { return bfloat_to_float(load<std::uint16_t>(in, i)); });
+    case NumericType::f32:
+      return add([&](std::size_t i) { return load<float>(in, i); });
+    case NumericType::f64:
+      return add([&](std::size_t i) { return load<double>(in, i); });
+    default:
+      return with_integer(type, [&]<class T>() { return add([&](std::size_t i) { return load<T>(in, i); }); });
+  }
+}
+
 std::string float_text(double value) {
   std::string text = fmt::format("{}", value);
   if (text.find_first_of(".eni") == std::string::npos) text += ".0";

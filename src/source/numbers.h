@@ -61,6 +61,10 @@ void to_int64(NumericType type, const std::byte* in, std::span<std::int64_t> out
 void to_double(NumericType type, const std::byte* in, std::span<double> out);
 void to_float(NumericType type, const std::byte* in, std::span<float> out);
 
+// The sum of n values of any type, in double: exact for counts. The order of the additions is fixed, so the
+// same values give the same sum.
+double sum(NumericType type, const std::byte* in, std::size_t n);
+
 // Python's repr of a float: "1.0", "0.1", "1e-05", "nan".
 std::string float_text(double value);
 // An integer as text; `is_unsigned`: the bits are a uint64.

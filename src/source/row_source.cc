@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 namespace penstock {
 namespace {
@@ -50,6 +51,15 @@ void RowLengths::merge(const RowLengths& other) {
   entries_squared += other.entries_squared;
   longest = std::max(longest, other.longest);
   for (std::size_t i = 0; i < histogram.size(); ++i) histogram[i] += other.histogram[i];
+}
+
+void RowLengths::clip(std::uint64_t most) {
+  if (longest <= most) return;
+  longest = most;
+  const auto last = static_cast<std::size_t>(bucket_of(most));
+  for (std::size_t i = last + 1; i < histogram.size(); ++i) {
+    histogram[last] += std::exchange(histogram[i], 0);
+  }
 }
 
 std::uint64_t RowLengths::longest_sum(std::uint64_t n) const {

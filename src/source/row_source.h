@@ -34,6 +34,8 @@ struct RowLengths {
   static std::uint64_t bucket_max(int bucket);  // the largest row length that falls into the bucket
   void add(std::uint64_t row_entries);
   void merge(const RowLengths& other);
+  // For rows that have at most `most` entries left: upper bounds of the new lengths.
+  void clip(std::uint64_t most);
   // An upper bound of the entries in any `n` different rows: the n longest, by bucket.
   std::uint64_t longest_sum(std::uint64_t n) const;
 };
@@ -54,6 +56,8 @@ struct SourceTraits {
   bool cheap_heads = false;
   // False: chunks begin and end with rows, as row groups do, so no block shares one with the next.
   bool rows_cross_chunks = true;
+  // True: `lengths` are those of the file, before columns are left out.
+  bool lengths_are_bounds = false;
 };
 
 struct ReadCost {
@@ -76,6 +80,9 @@ struct CsrTile {
   NumericType value_type = NumericType::f32;
   // element number (in the file's arrays) of the tile's element 0, for messages
   std::uint64_t first_element = 0;
+  // Of each row, the sum over all columns of the file, where columns were left out and Scratch::totals asked
+  // for it; else nullptr: all of the row is here.
+  const double* totals = nullptr;
 };
 
 class RowSink {
@@ -95,6 +102,10 @@ struct Scratch {
   bool head_too_short = false;
   // Entries that decode() left out because the file's gene table does not know their gene: added to.
   std::uint64_t entries_dropped = 0;
+  // Entries in columns that are not wanted (mapped_source.h): added to.
+  std::uint64_t entries_left_out = 0;
+  // The sink wants CsrTile::totals.
+  bool totals = false;
 };
 
 class RowSource {

@@ -80,8 +80,8 @@ def test_bad_keys(ds):
             ds[key]
     with pytest.raises(ValueError, match="missing"):
         ds[pd.array([True, None] + [False] * 2999, dtype="boolean")]
-    with pytest.raises(NotImplementedError, match="gene selection"):
-        ds[:, ["g1"]]
+    with pytest.raises(KeyError, match="no gene 'nope'"):
+        ds[:, ["nope"]]
     with pytest.raises(IndexError):
         ds[1, 2, 3]
     with pytest.raises(TypeError, match=r"penstock\.Loader"):

@@ -1,0 +1,96 @@
+#include "batch/transform.h"
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+
+#include "batch/simd.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "batch/transform.cc"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+// After foreach_target.h, and once per target.
+#include <hwy/contrib/math/math-inl.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace penstock::batch::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+template <class T>
+HWY_INLINE void scale_as(std::byte* values, std::size_t n, double scale, bool log1p) {
+  const hn::ScalableTag<T> d;
+  using V = hn::Vec<decltype(d)>;
+  const std::size_t lanes = hn::Lanes(d);
+  const V factor = hn::Set(d, static_cast<T>(scale));
+  const V minus_one = hn::Set(d, T{-1});
+  const V nan = hn::Set(d, std::numeric_limits<T>::quiet_NaN());
+  const V low = hn::Set(d, -std::numeric_limits<T>::infinity());
+  const auto apply = [&](V v) HWY_ATTR {
+    v = hn::Mul(v, factor);
+    if (!log1p) return v;
+    // The polynomial knows nothing of the edge of the logarithm, nor of infinity.
+    const V big = hn::Set(d, std::numeric_limits<T>::max());
+    const V log = hn::IfThenElse(hn::Gt(v, big), v, hn::Log1p(d, v));
+    const V at_edge = hn::IfThenElse(hn::Eq(v, minus_one), low, log);
+    return hn::IfThenElse(hn::Ge(v, minus_one), at_edge, nan);
+  };
+  std::size_t i = 0;
+  T part[hn::MaxLanes(d)];
+  for (; i + lanes <= n; i += lanes) {
+    // The values may lie anywhere: row by row in a batch.
+    std::memcpy(part, values + i * sizeof(T), lanes * sizeof(T));
+    hn::StoreU(apply(hn::LoadU(d, part)), d, part);
+    std::memcpy(values + i * sizeof(T), part, lanes * sizeof(T));
+  }
+  if (i == n) return;
+  std::memset(part, 0, sizeof(part));
+  std::memcpy(part, values + i * sizeof(T), (n - i) * sizeof(T));
+  hn::StoreU(apply(hn::LoadU(d, part)), d, part);
+  std::memcpy(values + i * sizeof(T), part, (n - i) * sizeof(T));
+}
+
+void scale_f32(std::byte* values, std::size_t n, double scale, bool log1p) {
+  scale_as<float>(values, n, scale, log1p);
+}
+void scale_f64(std::byte* values, std::size_t n, double scale, bool log1p) {
+  scale_as<double>(values, n, scale, log1p);
+}
+
+}  // namespace penstock::batch::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace penstock::batch {
+
+HWY_EXPORT(scale_f32);
+HWY_EXPORT(scale_f64);
+
+namespace {
+
+template <class T>
+void scale_plain(std::byte* values, std::size_t n, double scale, bool log1p) {
+  const T factor = static_cast<T>(scale);
+  for (std::size_t i = 0; i < n; ++i) {
+    T value;
+    std::memcpy(&value, values + i * sizeof(T), sizeof(T));
+    value *= factor;
+    if (log1p) value = std::log1p(value);
+    std::memcpy(values + i * sizeof(T), &value, sizeof(T));
+  }
+}
+
+}  // namespace
+
+void scale_values(std::byte* values, NumericType type, std::size_t n, double scale, bool log1p) {
+  const bool wide = type == NumericType::f64;
+  if (internal::scalar_forced()) {
+    return wide ? scale_plain<double>(values, n, scale, log1p) : scale_plain<float>(values, n, scale, log1p);
+  }
+  return wide ? HWY_DYNAMIC_DISPATCH(scale_f64)(values, n, scale, log1p)
+              : HWY_DYNAMIC_DISPATCH(scale_f32)(values, n, scale, log1p);
+}
+
+}  // namespace penstock::batch
+#endif  // HWY_ONCE

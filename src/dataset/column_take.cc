@@ -1,0 +1,38 @@
+#include "dataset/column_take.h"
+
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace penstock::internal {
+namespace {
+
+template <class T>
+void take_into(std::vector<T>& values, std::span<const std::uint32_t> picks, const T& missing) {
+  if (values.empty()) return;
+  std::vector<T> out;
+  out.reserve(picks.size());
+  for (const std::uint32_t pick : picks) out.push_back(pick < values.size() ? values[pick] : missing);
+  values = std::move(out);
+}
+
+}  // namespace
+
+Column take(Column column, std::span<const std::uint32_t> picks) {
+  const std::uint64_t n = column.size();
+  bool some = false;
+  for (const std::uint32_t pick : picks) some = some || pick >= n;
+  const bool masked = column.kind == Column::Kind::string || column.kind == Column::Kind::integer ||
+                      column.kind == Column::Kind::boolean;
+  if (some && masked && column.missing.empty()) column.missing.assign(n, 0);
+  take_into(column.codes, picks, std::int32_t{-1});
+  take_into(column.strings, picks, std::string());
+  take_into(column.integers, picks, std::int64_t{0});
+  take_into(column.floats, picks, std::numeric_limits<double>::quiet_NaN());
+  take_into(column.booleans, picks, std::uint8_t{0});
+  take_into(column.missing, picks, std::uint8_t{1});
+  return column;
+}
+
+}  // namespace penstock::internal
