@@ -299,7 +299,9 @@ Result<std::vector<std::shared_ptr<const Dataset>>> Dataset::split(std::span<con
   PENSTOCK_ASSIGN_OR_RETURN(auto selections,
                             internal::split_selection(*opened, impl_->parts(), fractions, options));
   std::vector<std::shared_ptr<const Dataset>> out;
-  for (internal::Parts& parts : selections) out.push_back(internal::make_dataset(opened, std::move(parts), view(*this).vars()));
+  for (internal::Parts& parts : selections) {
+    out.push_back(internal::make_dataset(opened, std::move(parts), view(*this).vars()));
+  }
   return out;
 }
 

@@ -141,7 +141,7 @@ TEST_F(DatasetTest, OptionsAreChecked) {
   EXPECT_EQ(open_status({}).code(), StatusCode::invalid_argument);
   OpenOptions options;
   options.join = "inner";
-  EXPECT_EQ(open_status({kGzip}, options).code(), StatusCode::unsupported);
+  EXPECT_TRUE(open_status({kGzip}, options).ok());
   options.join = "sideways";
   EXPECT_EQ(open_status({kGzip}, options).code(), StatusCode::invalid_argument);
   options = {};
