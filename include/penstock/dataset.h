@@ -86,8 +86,8 @@ class Dataset {
   Dataset(const Dataset&) = delete;
   Dataset& operator=(const Dataset&) = delete;
 
-  std::uint64_t n_obs() const;        // selected rows
-  std::uint64_t n_obs_total() const;  // rows of all files
+  std::uint64_t n_obs() const;         // selected rows
+  std::uint64_t n_obs_total() const;   // rows of all files
   std::uint64_t n_vars() const;        // selected columns
   std::uint64_t n_vars_total() const;  // columns of the opened files, joined
   std::vector<FileInfo> files() const;
@@ -163,8 +163,8 @@ class Dataset {
   Result<std::shared_ptr<const Dataset>> select_var_names(std::span<const std::string> names,
                                                           const std::string& key,
                                                           const std::string& missing) const;
-  // The opened files' gene that each of this Dataset's is (-1: a column of zeros); empty: all genes, in order.
-  // With the names it says a selection to a Dataset that was opened anew from the same files.
+  // The opened files' gene that each of this Dataset's is (-1: a column of zeros); empty: all genes, in
+  // order. With the names it says a selection to a Dataset that was opened anew from the same files.
   std::vector<std::int64_t> var_columns_opened() const;
   Result<std::shared_ptr<const Dataset>> select_opened(std::span<const std::int64_t> columns,
                                                        std::span<const std::string> names) const;

@@ -21,8 +21,8 @@ struct OpenOptions {
   // "triplets" or "wide".
   std::string matrix = "X";
   // "exact": files must have the same var names in the same order. "inner": the genes that every file has, in
-  // the first file's order. "outer": the genes of any file, sorted by name unless all files have the same ones;
-  // a file without a gene has zeros.
+  // the first file's order. "outer": the genes of any file, sorted by name unless all files have the same
+  // ones; a file without a gene has zeros.
   std::string join = "exact";
   // The var column that names the genes; empty: the index of var.
   std::string var_key;

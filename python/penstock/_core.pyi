@@ -79,6 +79,8 @@ class Dataset:
     @property
     def n_vars(self) -> int: ...
     @property
+    def n_vars_total(self) -> int: ...
+    @property
     def index_bytes(self) -> int: ...
     @property
     def matrix(self) -> str: ...
@@ -100,6 +102,14 @@ class Dataset:
     def select_mask(self, keep: numpy.typing.NDArray[numpy.uint8]) -> Dataset: ...
     def select_positions(self, positions: numpy.typing.NDArray[numpy.int64]) -> Dataset: ...
     def select_without(self, other: Dataset) -> Dataset: ...
+    def select_vars(self, columns: numpy.typing.NDArray[numpy.int64]) -> Dataset: ...
+    def select_var_names(self, names: Sequence[str], key: str, missing: str) -> Dataset: ...
+    def var_columns_opened(self) -> numpy.typing.NDArray[numpy.int64]:
+        """
+        The opened files' gene that each gene is (-1: zeros); empty: all of them.
+        """
+
+    def select_opened(self, columns: numpy.typing.NDArray[numpy.int64], names: Sequence[str]) -> Dataset: ...
     def split(
         self,
         fractions: Sequence[float],
@@ -309,6 +319,9 @@ class Loader:
         dtype: str,
         obs: Sequence[str],
         categories: Mapping[str, Sequence[str]],
+        totals: bool,
+        normalize_total: float | None,
+        log1p: bool,
         drop_last: bool,
         rank: int,
         world_size: int,

@@ -471,7 +471,10 @@ class Dataset:
         return self._handle.select_vars(positions)
 
     def select_vars(
-        self, names: Sequence[str], key: str | None = None, missing: Literal["error", "drop", "zero"] = "error"
+        self,
+        names: Sequence[str],
+        key: str | None = None,
+        missing: Literal["error", "drop", "zero"] = "error",
     ) -> Dataset:
         """The Dataset with these genes only, in this order. Others are dropped as soon as they are decoded.
 

@@ -234,8 +234,7 @@ void bind_dataset(nb::module_& m) {
           },
           nb::arg("names"), nb::arg("key"), nb::arg("missing"))
       .def(
-          "var_columns_opened",
-          [](const DatasetHandle& d) { return to_numpy(d.ptr->var_columns_opened()); },
+          "var_columns_opened", [](const DatasetHandle& d) { return to_numpy(d.ptr->var_columns_opened()); },
           nb::sig("def var_columns_opened(self) -> numpy.typing.NDArray[numpy.int64]"),
           "The opened files' gene that each gene is (-1: zeros); empty: all of them.")
       .def(

@@ -76,10 +76,10 @@ LoaderHandle create(const DatasetHandle& dataset, std::uint64_t batch_size, cons
                     std::uint64_t memory, bool shuffle, std::uint64_t seed, const std::string& format,
                     const std::string& dtype, std::vector<std::string> obs,
                     std::map<std::string, std::vector<std::string>> categories, bool totals,
-                    std::optional<double> normalize_total, bool log1p, bool drop_last,
-                    std::uint32_t rank, std::uint32_t world_size, std::uint32_t threads,
-                    std::uint32_t io_threads, std::uint64_t window_rows, std::uint64_t block_rows,
-                    double slot_timeout, std::uint64_t test_window_bytes, const std::string& resume) {
+                    std::optional<double> normalize_total, bool log1p, bool drop_last, std::uint32_t rank,
+                    std::uint32_t world_size, std::uint32_t threads, std::uint32_t io_threads,
+                    std::uint64_t window_rows, std::uint64_t block_rows, double slot_timeout,
+                    std::uint64_t test_window_bytes, const std::string& resume) {
   LoaderOptions options;
   options.batch_size = batch_size;
   options.memory = memory;
@@ -202,7 +202,8 @@ void bind_loader(nb::module_& m) {
       .def_static("create", &create, nb::arg("dataset"), nb::kw_only(), nb::arg("batch_size"),
                   nb::arg("shared_budget").none(), nb::arg("memory"), nb::arg("shuffle"), nb::arg("seed"),
                   nb::arg("format"), nb::arg("dtype"), nb::arg("obs"), nb::arg("categories"),
-                  nb::arg("totals"), nb::arg("normalize_total").none(), nb::arg("log1p"), nb::arg("drop_last"), nb::arg("rank"), nb::arg("world_size"), nb::arg("threads"),
+                  nb::arg("totals"), nb::arg("normalize_total").none(), nb::arg("log1p"),
+                  nb::arg("drop_last"), nb::arg("rank"), nb::arg("world_size"), nb::arg("threads"),
                   nb::arg("io_threads"), nb::arg("window_rows"), nb::arg("block_rows"),
                   nb::arg("slot_timeout"), nb::arg("test_window_bytes"), nb::arg("resume"))
       .def("plan", [](const LoaderHandle& self) { return self.ptr->plan(); })

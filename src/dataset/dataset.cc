@@ -192,7 +192,8 @@ Result<Column> Dataset::var(const std::string& name) const {
     column.categories_kind = list->kind;
   }
   const auto& vars = view(*this).vars();
-  if (!opened.first_file_columns.empty()) column = internal::take(std::move(column), opened.first_file_columns);
+  if (!opened.first_file_columns.empty())
+    column = internal::take(std::move(column), opened.first_file_columns);
   return vars == nullptr ? column : internal::take(std::move(column), vars->picks);
 }
 
@@ -219,10 +220,10 @@ Result<std::shared_ptr<const Dataset>> Dataset::select_var_names(std::span<const
   if (!key.empty()) {
     PENSTOCK_ASSIGN_OR_RETURN(of_key, var_texts(key));
   }
-  PENSTOCK_ASSIGN_OR_RETURN(const auto columns,
-                            internal::find_names(key.empty() ? var_names() : of_key, names, rule,
-                                                 key.empty() ? "gene" : fmt::format("gene with var '{}'", key),
-                                                 &zeros));
+  PENSTOCK_ASSIGN_OR_RETURN(
+      const auto columns,
+      internal::find_names(key.empty() ? var_names() : of_key, names, rule,
+                           key.empty() ? "gene" : fmt::format("gene with var '{}'", key), &zeros));
   return with_vars(columns, zeros);
 }
 

@@ -26,7 +26,8 @@ Status VarJoin::add(const TextReader& reader, const std::string& path) {
     bytes_ += string_bytes(names) + names.size() * kName;
     PENSTOCK_RETURN_IF_ERROR(resize_for(reader.where(), budget_, held_, MemoryTag::index, bytes_ + n / 8));
     for (std::string& name : names) {
-      const auto [at, fresh] = numbers_.try_emplace(std::move(name), static_cast<std::uint32_t>(names_.size()));
+      const auto [at, fresh] =
+          numbers_.try_emplace(std::move(name), static_cast<std::uint32_t>(names_.size()));
       if (fresh) {
         names_.push_back(&at->first);
       } else {
@@ -108,7 +109,8 @@ Result<VarJoin::Joined> VarJoin::finish(bool inner) {
     out.first_file.assign(order.size(), ColumnMap::kDropped);
     const List& first = lists_[files_.front()];
     for (std::size_t c = 0; c < first.size(); ++c) {
-      if (place[first[c]] != ColumnMap::kDropped) out.first_file[place[first[c]]] = static_cast<std::uint32_t>(c);
+      if (place[first[c]] != ColumnMap::kDropped)
+        out.first_file[place[first[c]]] = static_cast<std::uint32_t>(c);
     }
   }
   return out;

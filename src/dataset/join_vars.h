@@ -1,8 +1,8 @@
 // Files with different genes as one matrix: the genes of all files (outer) or those that every file has
 // (inner), and for each file where its columns go.
 //
-// The order is that of anndata.concat: with "inner" that of the first file; with "outer" sorted by name, unless
-// all files have the same genes in the same order.
+// The order is that of anndata.concat: with "inner" that of the first file; with "outer" sorted by name,
+// unless all files have the same genes in the same order.
 //
 // Thread contract: externally synchronised. Memory: names and tables are reserved from the Dataset's budget
 // under `index`; files with the same genes share a table.

@@ -206,7 +206,8 @@ std::vector<FilePart> all_rows(const OpenedFiles& opened) {
   for (const OpenedFiles::File& file : opened.files) {
     FilePart part;
     part.source = file.content->matrix();
-    if (file.columns != nullptr) part.source = std::make_shared<const MappedSource>(part.source, file.columns);
+    if (file.columns != nullptr)
+      part.source = std::make_shared<const MappedSource>(part.source, file.columns);
     part.first_row = file.first_row;
     part.n_selected = part.source->traits().n_rows;
     parts.push_back(std::move(part));

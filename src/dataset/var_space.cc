@@ -7,11 +7,11 @@
 #include <unordered_map>
 #include <utility>
 
+#include "base/names.h"
 #include "dataset/opened_files.h"
 #include "memory/reserve_for.h"
 #include "source/column_text.h"
 #include "source/mapped_source.h"
-#include "store/names.h"
 
 namespace penstock::internal {
 
@@ -80,9 +80,9 @@ Result<std::vector<std::int64_t>> find_names(std::span<const std::string> names,
   for (const std::string& name : wanted) {
     const Place& place = places.at(name);
     if (place.several) {
-      return Status::invalid_argument(
-          fmt::format("{} '{}' names several genes: select by number, or by another column of var with key=",
-                      what, name));
+      return Status::invalid_argument(fmt::format(
+          "{} '{}' names several genes: select by number, or by another column of var with key=", what,
+          name));
     }
     if (place.column == kZero) {
       absent.push_back(name);
@@ -91,13 +91,14 @@ Result<std::vector<std::int64_t>> find_names(std::span<const std::string> names,
     columns.push_back(place.column);
   }
   if (missing == MissingVar::error && !absent.empty()) {
-    const std::string many =
-        absent.size() == 1 ? std::string()
-                           : fmt::format(" ({} of {} names are not there; missing=\"drop\" leaves them out, "
-                                         "missing=\"zero\" makes them columns of zeros)",
-                                         format_count(absent.size()), format_count(wanted.size()));
-    return Status::not_found(fmt::format("no {} '{}'{}; {}", what, absent.front(), many,
-                                         store::suggest_names(absent.front(), names)));
+    const std::string many = absent.size() == 1
+                                 ? std::string()
+                                 : fmt::format(
+                                       " ({} of {} names are not there; missing=\"drop\" leaves them out, "
+                                       "missing=\"zero\" makes them columns of zeros)",
+                                       format_count(absent.size()), format_count(wanted.size()));
+    return Status::not_found(
+        fmt::format("no {} '{}'{}; {}", what, absent.front(), many, suggest_names(absent.front(), names)));
   }
   if (missing == MissingVar::zero) *zeros = std::move(absent);
   return columns;

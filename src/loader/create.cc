@@ -54,9 +54,9 @@ Status check_options(const LoaderOptions& o) {
         fmt::format("normalize_total must be a positive number, not {}", *o.normalize_total));
   }
   if ((o.normalize_total || o.log1p) && !is_floating(numeric_type(o.dtype))) {
-    return Status::invalid_argument(
-        fmt::format("{} gives fractions, dtype={} has none: use a floating dtype",
-                    o.normalize_total ? "normalize_total" : "log1p", dtype_name(o.dtype)));
+    return Status::invalid_argument(fmt::format("{} gives fractions, dtype={} has none: use a floating dtype",
+                                                o.normalize_total ? "normalize_total" : "log1p",
+                                                dtype_name(o.dtype)));
   }
   for (std::size_t i = 0; i < o.obs.size(); ++i) {
     if (std::find(o.obs.begin(), o.obs.begin() + static_cast<std::ptrdiff_t>(i), o.obs[i]) !=

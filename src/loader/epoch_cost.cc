@@ -18,25 +18,33 @@ class Measure {
   Status add(const plan::Segment& segment, const plan::TapeRuns* line, int sign, EpochCost* sum,
              std::vector<ByteCount>* by_file) {
     const plan::Block& block = c_.blocks[segment.block];
-    const internal::FilePart& part = c_.parts[block.file];
-    list_.clear();
     wanted_.clear();
-    plan::segment_ranges(part, block, segment, line, wanted_);
-    PENSTOCK_RETURN_IF_ERROR(part.source->requests(wanted_, Heads::estimated, list_));
-    PENSTOCK_RETURN_IF_ERROR(
-        c_.labels.requests(block.file, {wanted_.front().first, wanted_.back().last}, list_));
-    list_.coalesce(kCoalesceGap, kCoalesceMax);
-    bytes = list_.total_bytes();
-    const auto scale = static_cast<std::uint64_t>(sign);
-    sum->bytes_to_read += scale * bytes;
-    (*by_file)[block.file] += scale * bytes;
-    sum->requests += scale * list_.requests().size();
-    sum->bytes_to_decode += scale * part.source->cost(wanted_).decoded;
-    return {};
+    plan::segment_ranges(c_.parts[block.file], block, segment, line, wanted_);
+    return add_wanted(block.file, sign, sum, by_file);
+  }
+  // All of these rows of a file, selected or not.
+  Status add_rows(std::uint32_t file, RowRange rows, EpochCost* sum, std::vector<ByteCount>* by_file) {
+    wanted_.assign(1, rows);
+    return add_wanted(file, 1, sum, by_file);
   }
   ByteCount bytes = 0;  // of the last run
 
  private:
+  Status add_wanted(std::uint32_t file, int sign, EpochCost* sum, std::vector<ByteCount>* by_file) {
+    const RowSource& source = *c_.parts[file].source;
+    list_.clear();
+    PENSTOCK_RETURN_IF_ERROR(source.requests(wanted_, Heads::estimated, list_));
+    PENSTOCK_RETURN_IF_ERROR(c_.labels.requests(file, {wanted_.front().first, wanted_.back().last}, list_));
+    list_.coalesce(kCoalesceGap, kCoalesceMax);
+    bytes = list_.total_bytes();
+    const auto scale = static_cast<std::uint64_t>(sign);
+    sum->bytes_to_read += scale * bytes;
+    (*by_file)[file] += scale * bytes;
+    sum->requests += scale * list_.requests().size();
+    sum->bytes_to_decode += scale * source.cost(wanted_).decoded;
+    return {};
+  }
+
   const EngineConfig& c_;
   RequestList list_;
   std::vector<RowRange> wanted_;
@@ -68,10 +76,8 @@ Result<ByteCount> bytes_of_all_rows(const EngineConfig& config) {
     const RowIndex n = source.traits().n_rows;
     for (RowIndex first = 0, last = 0; first < n; first = last) {
       last = config.state.block_rows_exact ? first + std::min(step, n - first)
-                                            : std::min(source.cut(first, step), n);
-      const auto rows = static_cast<std::uint32_t>(last - first);
-      PENSTOCK_RETURN_IF_ERROR(
-          measure.add({f, static_cast<std::uint32_t>(first), rows, rows}, 0, rows, 1, &cost, &by_file));
+                                           : std::min(source.cut(first, step), n);
+      PENSTOCK_RETURN_IF_ERROR(measure.add_rows(f, {first, last}, &cost, &by_file));
     }
   }
   return cost.bytes_to_read;

@@ -29,9 +29,9 @@ struct SizingInput {
   std::uint64_t n_rows = 0;  // selected
   std::uint64_t n_cols = 0;
   RowLengths lengths;
-  double kept = 1;  // share of the entries that lengths count whose genes are wanted (estimate)
-  double rows_per_chunk = 0;         // 0: row-addressable
-  double head_cost = 1;              // see head_cost()
+  double kept = 1;            // share of the entries that lengths count whose genes are wanted (estimate)
+  double rows_per_chunk = 0;  // 0: row-addressable
+  double head_cost = 1;       // see head_cost()
   double value_bytes_in_window = 1;  // mean over the sample, per entry
   // shuffle == false: the most entries in any four consecutive batches (exact bound); else unused
   std::uint64_t ordered_entries = 0;

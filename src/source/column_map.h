@@ -33,8 +33,8 @@ class ColumnMap {
   // What keep() writes ids as: u16 while the largest value is free to mean "dropped", else u32.
   NumericType id_type() const { return n_cols_ < 0xffff ? NumericType::u16 : NumericType::u32; }
   // Copies those of n entries whose column is wanted to the front of ids and values, which have room for n;
-  // returns how many. An id outside [0, source_cols()) sets *bad to its place, if that is smaller than what is
-  // there; its entry is left out. Ids of `type` and values of value_bytes (1, 2, 4 or 8) each, at any
+  // returns how many. An id outside [0, source_cols()) sets *bad to its place, if that is smaller than what
+  // is there; its entry is left out. Ids of `type` and values of value_bytes (1, 2, 4 or 8) each, at any
   // alignment.
   std::size_t keep(const std::byte* in_ids, NumericType type, const std::byte* in_values,
                    std::size_t value_bytes, std::size_t n, std::byte* ids, std::byte* values,

@@ -66,8 +66,8 @@ class MappedSource::Sink final : public RowSink {
       constexpr std::size_t kNone = std::numeric_limits<std::size_t>::max();
       std::size_t bad = kNone;
       const std::size_t kept =
-          s_.map_->keep(tile.indices + begin * numeric_size(tile.index_type), tile.index_type, values, item, n,
-                        ids_ + filled * id, values_ + filled * item, &bad);
+          s_.map_->keep(tile.indices + begin * numeric_size(tile.index_type), tile.index_type, values, item,
+                        n, ids_ + filled * id, values_ + filled * item, &bad);
       if (bad != kNone) [[unlikely]] {
         return Status::corrupt(fmt::format("{}: row {}, element {}: column index outside [0, {})", s_.label(),
                                            tile.rows.first + i, tile.first_element + begin + bad,
@@ -116,8 +116,8 @@ ByteCount MappedSource::scratch_bytes(RowIndex max_rows) const {
 Status MappedSource::decode(std::span<const RowRange> wanted, const Fetched& fetched, Scratch& scratch,
                             RowSink& sink) const {
   if (scratch.bytes.size() < own_scratch()) {
-    return Status::internal(
-        fmt::format("{}: a scratch of {} bytes, {} are needed", label(), scratch.bytes.size(), own_scratch()));
+    return Status::internal(fmt::format("{}: a scratch of {} bytes, {} are needed", label(),
+                                        scratch.bytes.size(), own_scratch()));
   }
   Sink mapped(*this, scratch.bytes.data(), scratch, sink);
   const auto all = std::exchange(scratch.bytes, scratch.bytes.subspan(own_scratch()));

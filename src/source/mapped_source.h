@@ -1,5 +1,5 @@
-// A matrix with some columns of another, renumbered: the same rows, blocks and bytes, entries of other columns
-// left out as soon as they are decoded.
+// A matrix with some columns of another, renumbered: the same rows, blocks and bytes, entries of other
+// columns left out as soon as they are decoded.
 //
 // Row lengths are those of the other matrix (SourceTraits::lengths_are_bounds): how many entries of a row are
 // in wanted columns is not known before it is decoded.

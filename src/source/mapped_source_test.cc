@@ -50,9 +50,10 @@ TEST(ColumnMap, KeepsWhatThePlainLoopKeeps) {
     for (std::size_t c = 0; c < n_source; c += 1 + n_source / 90) EXPECT_EQ((*map)[c], to[c]);
     const std::size_t id_bytes = numeric_size(map->id_type());
     for (const NumericType type : kIds) {
-      const std::int64_t most = std::min<std::int64_t>(
-          static_cast<std::int64_t>(n_source) - 1,
-          numeric_size(type) == 1 ? 127 : numeric_size(type) == 2 ? 32767 : 1 << 30);
+      const std::int64_t most = std::min<std::int64_t>(static_cast<std::int64_t>(n_source) - 1,
+                                                       numeric_size(type) == 1   ? 127
+                                                       : numeric_size(type) == 2 ? 32767
+                                                                                 : 1 << 30);
       for (const std::size_t value_bytes : {1, 2, 4, 8}) {
         const std::size_t n = random() % 300;
         std::vector<std::int64_t> ids(n);
@@ -93,9 +94,9 @@ TEST(ColumnMap, NamesTheFirstIdOutside) {
     const std::vector<std::byte> values(5);
     std::vector<std::byte> out_ids(10), out_values(5);
     std::size_t bad = 5;
-    EXPECT_EQ(map->keep(ids.data(), NumericType::i64, values.data(), 1, 5, out_ids.data(), out_values.data(),
-                        &bad),
-              2u);
+    EXPECT_EQ(
+        map->keep(ids.data(), NumericType::i64, values.data(), 1, 5, out_ids.data(), out_values.data(), &bad),
+        2u);
     EXPECT_EQ(bad, 2u);
   }
 }

@@ -96,7 +96,8 @@ double sum(NumericType type, const std::byte* in, std::size_t n) {
     case NumericType::f64:
       return add([&](std::size_t i) { return load<double>(in, i); });
     default:
-      return with_integer(type, [&]<class T>() { return add([&](std::size_t i) { return load<T>(in, i); }); });
+      return with_integer(type,
+                          [&]<class T>() { return add([&](std::size_t i) { return load<T>(in, i); }); });
   }
 }
 

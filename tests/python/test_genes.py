@@ -28,9 +28,7 @@ def write(
     table = pd.DataFrame(index=names) if var is None else var
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        obs = pd.DataFrame(
-            {"n": np.arange(x.shape[0])}, index=[f"{path.stem}{i}" for i in range(x.shape[0])]
-        )
+        obs = pd.DataFrame({"n": np.arange(x.shape[0])}, index=[f"{path.stem}{i}" for i in range(x.shape[0])])
         ad.AnnData(x, obs=obs, var=table).write_h5ad(path, compression=compression)
     return path
 
