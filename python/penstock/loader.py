@@ -149,7 +149,8 @@ class _Epoch(Iterator[Batch]):
         if parts is None:
             self._engine = None
             raise StopIteration
-        return make_batch(*self._wrap(parts, self._n_cols, self._names), self._categories)
+        x, obs, index, total = self._wrap(parts, self._n_cols, self._names)
+        return make_batch(x, obs, index, total, self._categories)
 
     def end(self) -> None:
         self._engine = None
@@ -560,7 +561,8 @@ class Loader(_Base):
             parts = engine.peek(kit.DLPACK)
         if parts is None:
             raise ValueError("this loader has no batches")
-        return make_batch(*kit.wrap(parts, self._n_cols, self._options.obs), self.categories).clone()
+        x, obs, index, total = kit.wrap(parts, self._n_cols, self._options.obs)
+        return make_batch(x, obs, index, total, self.categories).clone()
 
     # --- checkpoints ---
 
