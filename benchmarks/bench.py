@@ -290,11 +290,14 @@ class Bench:
 
     # -- loader --
     @contextlib.contextmanager
-    def loader(self, files: list[str] | None = None, **options: Any) -> Iterator[Any]:
+    def loader(
+        self, files: list[str] | None = None, genes: list[int] | None = None, **options: Any
+    ) -> Iterator[Any]:
         import penstock
 
         options = {"batch_size": 4096, "memory": "512MB", "threads": THREADS, **options}
-        loader = penstock.Loader(penstock.open(files or self.data.files), **options)
+        dataset = penstock.open(files or self.data.files)
+        loader = penstock.Loader(dataset if genes is None else dataset[:, genes], **options)
         try:
             yield loader
         finally:
@@ -338,6 +341,21 @@ class Bench:
         self._compare(checksum.result(), str(options))
         self.verified.add(key)
 
+    def verify_part(self, genes: list[int] | None = None, **options: Any) -> None:
+        """Batches in file order with these genes and transforms are what numpy makes of whole rows."""
+        target, log1p = options.get("normalize_total"), options.get("log1p", False)
+        whole = {"batch_size": 512, "format": "dense", "shuffle": False, "memory": "2GB"}
+        with self.loader(**whole) as full, self.loader(genes=genes, **{**options, **whole}) as part:
+            for want, got, _ in zip(full, part, range(2), strict=False):
+                x = want.X.numpy().astype(np.float64)
+                if target is not None:
+                    x *= target / np.maximum(x.sum(1, keepdims=True), 1)
+                if log1p:
+                    x = np.log1p(x)
+                x = x if genes is None else x[:, genes]
+                if not np.allclose(got.X.numpy(), x, rtol=1e-6, atol=0):
+                    raise RuntimeError(f"{options}: not what numpy makes of it")
+
     def _compare(self, got: dict[str, int], what: str) -> None:
         if got != self.data.truth:
             raise RuntimeError(f"{what}: wrong data.\n  got      {got}\n  expected {self.data.truth}")
@@ -348,7 +366,10 @@ class Bench:
     # -- the common case --
     def against_floor(self, case: str, name: str, bar: float, **options: Any) -> tuple[Figure, float, float]:
         """floor, loader, floor, loader, ..., floor; returns the figure and the median rates (loader, floor)."""
-        self.verify(**options)
+        if "genes" in options:
+            self.verify_part(**options)
+        else:
+            self.verify(**options)
         read_all(self.data.files)
         floors, rates = [self.floor()], []
         for i in range(self.runs):
@@ -403,6 +424,33 @@ def csr128mb(bench: Bench) -> list[Figure]:
 def dense64(bench: Bench) -> list[Figure]:
     name = "dense float32, batch 64, Python and torch / floor"
     return [bench.against_floor("dense64", name, 0.5, batch_size=64, format="dense")[0]]
+
+
+@case("panel")
+def panel(bench: Bench) -> list[Figure]:
+    import penstock
+
+    n = penstock.open(bench.data.files).n_vars
+    genes = list(range(0, n, max(1, n // 2000)))[:2000]
+    name = f"dense float32, {len(genes):,} of {n:,} genes, batch 1024 / floor"
+    return [bench.against_floor("panel", name, 0.75, batch_size=1024, format="dense", genes=genes)[0]]
+
+
+@case("transforms")
+def transforms(bench: Bench) -> list[Figure]:
+    """What normalize_total and log1p cost a cell, alternating with a loader that has neither."""
+    made: dict[str, Any] = {"normalize_total": 1e4, "log1p": True}
+    bench.verify_part(**made)
+    read_all(bench.data.files)
+    plain, costs = [bench.rate()], []
+    for i in range(bench.runs):
+        rate = bench.rate(**made)
+        plain.append(bench.rate())
+        costs.append(THREADS * 1e6 * (1 / rate - 2 / (plain[i] + plain[i + 1])))
+        say(f"transforms {i + 1}/{bench.runs}: {rate:,.0f} with, {plain[-1]:,.0f} cells/s without")
+    name = "normalize_total and log1p, CSR, batch 4096, per cell and thread"
+    detail = f"without them {statistics.median(plain):,.0f} cells/s"
+    return [Figure("transforms", name, statistics.median(costs), 3, False, "µs", costs, detail)]
 
 
 @case("scaling")
