@@ -210,6 +210,16 @@ def test_the_same_batches_from_every_format(tmp_path: Path) -> None:
             for name in ("drug", "n", "score"):
                 assert (first.obs[name] == other.obs[name]).all()
     assert loaders[0].categories == loaders[1].categories == loaders[2].categories
+    # Wide files have no obs beside the genes.
+    for i, rows in enumerate((slice(0, 400), slice(400, 900))):
+        dense = x[rows].toarray()
+        table = pa.table({name: dense[:, c] for c, name in enumerate(GENES)})
+        pq.write_table(table, tmp_path / f"wide{i}.parquet", row_group_size=170)
+    wide = penstock.open([tmp_path / "wide0.parquet", tmp_path / "wide1.parquet"])
+    loaders[0].set_epoch(0)
+    for first, other in zip(loaders[0], penstock.Loader(wide, to="numpy", **options), strict=True):
+        assert (first.index == other.index).all()
+        assert (first.X != other.X).nnz == 0
 
 
 def test_only_a_negative_first_value_is_a_mark(tmp_path: Path) -> None:
