@@ -11,7 +11,7 @@ import re
 import sys
 import warnings
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, overload
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, overload
 import numpy as np
 
 from penstock import _core
+from penstock.ahead import AheadEpoch
 from penstock.batch import Batch, make_batch
 from penstock.budget import MemoryBudget, parse_memory
 from penstock.dataset import Dataset
@@ -180,6 +181,8 @@ class _Process:
     categories: dict[str, list[str]] | None = None
     # The iterator handed out last.
     iterator: weakref.ref[_Epoch] | None = None
+    # With a transform, that iterator: its thread uses the engine until it has been settled.
+    ahead: AheadEpoch | None = None
     # The epoch that peek() has begun and no iterator has taken yet.
     peeked: int | None = None
     # An iterator has been handed out, and nothing since then says where the next one begins.
@@ -238,6 +241,10 @@ class Loader(_Base):
     log1p
         The natural logarithm of 1 + value, after ``normalize_total``, as ``scanpy.pp.log1p``. Floating ``dtype``
         only.
+    transform
+        A function of a `Batch`; iterating gives what it returns. It runs on one thread, one batch ahead of the
+        loop; an exception of it surfaces at the ``next()`` that would have returned its result, and iterating
+        can go on after it. What it allocates is outside ``memory``.
     drop_last
         Leave out the last batch when it is short.
     rank, world_size
@@ -311,6 +318,7 @@ class Loader(_Base):
         totals: bool = False,
         normalize_total: float | None = None,
         log1p: bool = False,
+        transform: Callable[[Batch], Any] | None = None,
         drop_last: bool = False,
         rank: int | None = None,
         world_size: int | None = None,
@@ -335,7 +343,10 @@ class Loader(_Base):
                 raise ValueError(f"rank={rank} must be less than world_size={world_size}")
         if not float(slot_timeout) >= 0:
             raise ValueError(f"slot_timeout={slot_timeout!r} must be seconds, at least 0")
+        if transform is not None and not callable(transform):
+            raise TypeError(f"transform must be a function of a batch, not {transform!r}")
         names, categories = _labels(obs, dataset)
+        self._transform = transform
         self._dataset = dataset
         self._budget = memory if isinstance(memory, MemoryBudget) else None
         self._to = to
@@ -445,10 +456,14 @@ class Loader(_Base):
 
         return worker_number()
 
-    def _iterating(self) -> _Epoch | None:
-        """The iterator in use, if there is one."""
+    def _iterating(self) -> _Epoch | AheadEpoch | None:
+        """The iterator in use, if there is one; the engine is free to be used."""
         if self._process.iterator is None or self._process.pid != os.getpid():
             return None
+        ahead = self._process.ahead
+        if ahead is not None and ahead.running():
+            ahead.settle()
+            return ahead
         epoch = self._process.iterator()
         return epoch if epoch is not None and epoch.running() else None
 
@@ -504,7 +519,10 @@ class Loader(_Base):
         self._set_next_epoch(number + 1)
         epoch = _Epoch(engine, self._kit(), self)
         self._process.iterator = weakref.ref(epoch)
-        return epoch
+        if self._transform is None:
+            return epoch
+        self._process.ahead = AheadEpoch(epoch, self._transform)
+        return self._process.ahead
 
     def __len__(self) -> int:
         """Batches of one epoch of this rank; of an epoch that is resumed, with those done before."""
@@ -532,7 +550,8 @@ class Loader(_Base):
         self._set_next_epoch(number)
 
     def peek(self) -> Batch:
-        """A copy of the first batch, without counting it: the next ``iter()`` begins with it.
+        """A copy of the first batch, without counting it: the next ``iter()`` begins with it. With ``transform``,
+        what that makes of it.
 
         While an epoch is being iterated, a copy of the batch that comes next in it.
 
@@ -551,6 +570,10 @@ class Loader(_Base):
         >>> model = Model(n_genes=loader.peek().X.shape[1])
         """
         running = self._iterating()
+        if isinstance(running, AheadEpoch):
+            made: Batch | None = running.peek()
+            if made is not None:
+                return made
         kit = self._kit()
         engine = self._current(resolve=running is None)
         parts = engine.peek(kit.DLPACK) if running is not None else None
@@ -562,7 +585,10 @@ class Loader(_Base):
         if parts is None:
             raise ValueError("this loader has no batches")
         x, obs, index, total = kit.wrap(parts, self._n_cols, self._options.obs)
-        return make_batch(x, obs, index, total, self.categories).clone()
+        batch = make_batch(x, obs, index, total, self.categories).clone()
+        if self._transform is not None:
+            batch = self._transform(batch)
+        return batch
 
     # --- checkpoints ---
 
@@ -614,6 +640,9 @@ class Loader(_Base):
         worker = self._worker()
         if worker is not None and worker[0] != 0:
             return {}  # it has no batches
+        running = self._iterating()
+        if done is None and isinstance(running, AheadEpoch):
+            done = running.delivered
         engine, now = self._for_reading(), self._process
         number = int(self._epoch.get())
         if worker is None and now.next_epoch is not None and now.next_epoch != number:
@@ -854,8 +883,11 @@ class Loader(_Base):
         ...     batch = next(iter(loader))
         """
         self._closed = True
+        ahead = self._process.ahead
         if self._process.engine is not None and self._process.pid == os.getpid():
-            self._process.engine.close()
+            self._process.engine.close()  # what the thread waits for ends, too
+            if ahead is not None:
+                ahead.end()
 
     def __enter__(self) -> Self:
         return self

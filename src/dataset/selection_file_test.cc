@@ -41,7 +41,8 @@ class SelectionFile : public ::testing::Test {
   std::string with_bitmap(const Bytes& bitmap, std::uint64_t n_selected) {
     const auto some = *select_slice(all, 5, 6, 1, *budget);
     std::string out = selection_bytes(kPaths, all, some);
-    const std::size_t at = 8 + 4 + 4 + 8 + 4 + std::string("a.h5ad").size() + 8;  // of the count of the first file
+    const std::size_t at =
+        8 + 4 + 4 + 8 + 4 + std::string("a.h5ad").size() + 8;  // of the count of the first file
     out.replace(at, 8, reinterpret_cast<const char*>(&n_selected), 8);
     std::uint64_t length = 0;
     std::memcpy(&length, out.data() + at + 9, 8);
