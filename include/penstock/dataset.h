@@ -157,9 +157,9 @@ class Dataset {
   // The genes with these numbers, in this order; none twice. Genes that are left out are dropped as soon as
   // they are decoded. Selections compose: numbers count the genes of this Dataset.
   Result<std::shared_ptr<const Dataset>> select_vars(std::span<const std::int64_t> columns) const;
-  // By name, or by the values of the var column `key` (empty: the names). missing: "error" (not_found, with
-  // near names), "drop" or "zero" (a column of zeros with the name asked for). A name that several genes have
-  // is invalid_argument.
+  // By name, or by the values of the var column `key` (empty: the names), of the first file that has the
+  // gene. missing: "error" (not_found, with near names), "drop" or "zero" (a column of zeros with the name
+  // asked for). A name that several genes have is invalid_argument.
   Result<std::shared_ptr<const Dataset>> select_var_names(std::span<const std::string> names,
                                                           const std::string& key,
                                                           const std::string& missing) const;
@@ -192,7 +192,6 @@ class Dataset {
   explicit Dataset(std::shared_ptr<const internal::DatasetImpl> impl);
 
  private:
-  Result<std::vector<std::string>> var_texts(const std::string& key) const;
   Result<std::shared_ptr<const Dataset>> with_vars(std::span<const std::int64_t> columns,
                                                    std::span<const std::string> zeros) const;
 

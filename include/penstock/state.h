@@ -45,6 +45,7 @@ struct LoaderState {
   // What the rows are. Digests are 16 hexadecimal digits.
   std::string matrix;
   std::uint64_t n_obs = 0, n_vars = 0;  // selected
+  std::string genes;                    // digest of the names of the genes selected, in order
   std::string blocks;                   // digest of where blocks begin and end
   struct File {
     std::string name;  // without folders: files may move

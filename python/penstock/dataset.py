@@ -217,9 +217,15 @@ def _frame(
     table: str, infos: list[tuple[str, str, bool, str]], column: Any, index: pd.Index[Any]
 ) -> pd.DataFrame:
     skipped = [f"{name} ({why})" for name, _, usable, why in infos if not usable]
+    columns = {}
+    for name, _, usable, _ in infos:
+        if usable:
+            try:
+                columns[name] = column(name).set_axis(index)
+            except ValueError as error:  # files hold it in types that do not fit together
+                skipped.append(f"{name} ({error})")
     if skipped:
         warnings.warn(f"{table} columns left out: {', '.join(skipped)}", stacklevel=3)
-    columns = {name: column(name).set_axis(index) for name, _, usable, _ in infos if usable}
     return pd.DataFrame(columns, index=index)
 
 
@@ -483,7 +489,8 @@ class Dataset:
         names
             Names of genes, each once.
         key
-            The column of `var` that the names are of, ``"gene_symbol"`` for instance; None: `var_names`.
+            The column of `var` that the names are of, ``"gene_symbol"`` for instance, in the first file that has
+            the gene; None: `var_names`.
         missing
             Names that are not there: ``"error"``; ``"drop"`` leaves them out; ``"zero"`` makes each a gene of
             zeros under the name asked for, so that a model's panel keeps its width.

@@ -43,6 +43,14 @@ def _integer(value: SupportsIndex, name: str, least: int) -> int:
     return number
 
 
+def _target(value: float | None) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, (bool, str)):
+        raise TypeError(f"normalize_total={value!r} is not a number: the sum that rows get, 1e4 for instance")
+    return float(value)
+
+
 def _choice(value: SupportsIndex | None, name: str) -> int:
     """A number of at least 1, or the engine's choice, which it calls 0."""
     return 0 if value is None else _integer(value, name, 1)
@@ -361,7 +369,7 @@ class Loader(_Base):
             obs=names,
             categories=categories,
             totals=bool(totals),
-            normalize_total=None if normalize_total is None else float(normalize_total),
+            normalize_total=_target(normalize_total),
             log1p=bool(log1p),
             drop_last=bool(drop_last),
             io_threads=_choice(io_threads, "io_threads"),
@@ -622,7 +630,7 @@ class Loader(_Base):
             Numbers, strings and lists: ``json.dump`` and ``torch.save`` take it. ``epoch``; ``lineage``, a list of
             [world_size, batches_done]; what the order follows from: ``seed``, ``shuffle``, ``batch_size``,
             ``drop_last``, ``window_rows``, ``block_rows``; what the rows are: ``matrix``, ``n_obs``, ``n_vars``,
-            ``files``, each with digests of its metadata and of the rows selected. About 250 bytes a file.
+            ``genes``, ``files``, each with digests of its metadata and of the rows selected. About 250 bytes a file.
 
         Raises
         ------
@@ -661,7 +669,8 @@ class Loader(_Base):
         Its batches are those that would have come, bit for bit, from the same number of ranks. Another number
         of ranks shares out the rows that are left; each row still comes once in the epoch, which then has other
         batches. ``window_rows`` and ``block_rows`` are the checkpoint's from now on; ``memory``, ``threads``,
-        ``format``, ``dtype`` and ``obs`` need not be. Files may have moved to other folders. At most one window
+        ``format``, ``dtype``, ``obs`` and what is made of values need not be. Files may have moved to other folders. At
+        most one window
         is read again.
 
         May be called before the first ``iter()``, between epochs or inside one: a running iterator ends.

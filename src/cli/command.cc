@@ -59,6 +59,10 @@ void OpenFlags::add_to(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--var", options.var,
                  "Parquet lists: the gene table (default: looked for beside the files)");
+  app.add_option("--join", options.join,
+                 "Files with different genes: exact (refused), inner (genes of every file), outer (of any)")
+      ->check(CLI::IsMember({"exact", "inner", "outer"}))
+      ->capture_default_str();
   app.add_option("--var-key", options.var_key, "Column of var that names the genes (default: its index)");
   app.add_option("--index-memory", index_memory, "Bytes that metadata may hold")
       ->check(check_bytes)
@@ -86,8 +90,8 @@ Result<std::shared_ptr<const Dataset>> OpenFlags::open(std::vector<std::string> 
     PENSTOCK_ASSIGN_OR_RETURN(values[param.substr(0, equals)], parse_query_value(param.substr(equals + 1)));
   }
   PENSTOCK_ASSIGN_OR_RETURN(auto dataset, Dataset::open(std::move(paths), std::move(chosen)));
-  if (query.empty()) return dataset;
-  return dataset->query(query, values);
+  if (!query) return dataset;
+  return dataset->query(*query, values);
 }
 
 void LoaderFlags::add_to(CLI::App& app) {

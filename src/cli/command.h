@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,8 +39,8 @@ struct OpenFlags {
   OpenOptions options;
   std::string index_memory = "256MB";
   bool json = false;
-  std::string query;                // of rows; empty: all
-  std::vector<std::string> params;  // name=value
+  std::optional<std::string> query;  // of rows; none: all
+  std::vector<std::string> params;   // name=value
 
   void add_to(CLI::App& app);
   // --query and --param, for commands that work on rows.

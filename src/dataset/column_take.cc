@@ -10,7 +10,6 @@ namespace {
 
 template <class T>
 void take_into(std::vector<T>& values, std::span<const std::uint32_t> picks, const T& missing) {
-  if (values.empty()) return;
   std::vector<T> out;
   out.reserve(picks.size());
   for (const std::uint32_t pick : picks) out.push_back(pick < values.size() ? values[pick] : missing);
@@ -26,12 +25,24 @@ Column take(Column column, std::span<const std::uint32_t> picks) {
   const bool masked = column.kind == Column::Kind::string || column.kind == Column::Kind::integer ||
                       column.kind == Column::Kind::boolean;
   if (some && masked && column.missing.empty()) column.missing.assign(n, 0);
-  take_into(column.codes, picks, std::int32_t{-1});
-  take_into(column.strings, picks, std::string());
-  take_into(column.integers, picks, std::int64_t{0});
-  take_into(column.floats, picks, std::numeric_limits<double>::quiet_NaN());
-  take_into(column.booleans, picks, std::uint8_t{0});
-  take_into(column.missing, picks, std::uint8_t{1});
+  switch (column.kind) {
+    case Column::Kind::categorical:
+      take_into(column.codes, picks, std::int32_t{-1});
+      break;
+    case Column::Kind::string:
+      take_into(column.strings, picks, std::string());
+      break;
+    case Column::Kind::integer:
+      take_into(column.integers, picks, std::int64_t{0});
+      break;
+    case Column::Kind::floating:
+      take_into(column.floats, picks, std::numeric_limits<double>::quiet_NaN());
+      break;
+    case Column::Kind::boolean:
+      take_into(column.booleans, picks, std::uint8_t{0});
+      break;
+  }
+  if (!column.missing.empty() || (some && masked)) take_into(column.missing, picks, std::uint8_t{1});
   return column;
 }
 

@@ -14,8 +14,8 @@
 #include "dataset/selection_file.h"
 #include "dataset/split.h"
 #include "dataset/var_space.h"
+#include "dataset/var_texts.h"
 #include "dataset/verify.h"
-#include "source/column_text.h"
 
 namespace penstock {
 
@@ -34,7 +34,7 @@ class View final : public DatasetImpl {
 
   std::span<const FilePart> parts() const override { return parts_; }
   std::uint64_t n_obs() const override { return n_obs_; }
-  std::uint64_t n_vars() const override { return var_names().size(); }
+  std::uint64_t n_vars() const override { return names().size(); }
   Result<Label> label(const std::string& column, const std::vector<std::string>* given) const override {
     return opened_->obs->label(column, given);
   }
@@ -50,9 +50,10 @@ class View final : public DatasetImpl {
   const std::shared_ptr<const OpenedFiles>& opened() const { return opened_; }
   // nullptr: all columns.
   const std::shared_ptr<const VarSpace>& vars() const { return vars_; }
-  const std::vector<std::string>& var_names() const {
+  const std::vector<std::string>& names() const {
     return vars_ != nullptr ? vars_->names : opened_->var_names;
   }
+  std::span<const std::string> var_names() const override { return names(); }
 
  private:
   const std::shared_ptr<const OpenedFiles> opened_;
@@ -125,7 +126,7 @@ std::uint64_t Dataset::index_bytes() const { return impl_->index_bytes(); }
 const std::string& Dataset::matrix() const { return impl_->matrix(); }
 std::vector<std::string> Dataset::notes() const { return impl_->notes(); }
 std::vector<std::string> Dataset::other_matrices() const { return view(*this).opened()->other_matrices; }
-const std::vector<std::string>& Dataset::var_names() const { return view(*this).var_names(); }
+const std::vector<std::string>& Dataset::var_names() const { return view(*this).names(); }
 
 std::vector<FileInfo> Dataset::files() const {
   std::vector<FileInfo> infos;
@@ -178,19 +179,8 @@ std::vector<ColumnInfo> Dataset::var_columns() const {
 
 Result<Column> Dataset::var(const std::string& name) const {
   const auto& opened = *view(*this).opened();
-  PENSTOCK_ASSIGN_OR_RETURN(const auto source, opened.files.front().content->var()->column(name));
-  std::shared_ptr<const Categories> list;
-  if (source->encoding() == TableColumn::Encoding::categorical) {
-    PENSTOCK_ASSIGN_OR_RETURN(list, source->categories(*opened.budget));
-  }
-  PENSTOCK_ASSIGN_OR_RETURN(Column column, source->read(0, source->size(), list ? list->names.size() : 0));
-  column.name = name;
-  column.dtype = source->dtype();
-  column.ordered = source->ordered();
-  if (list) {
-    column.categories = list->names;
-    column.categories_kind = list->kind;
-  }
+  PENSTOCK_ASSIGN_OR_RETURN(Column column,
+                            internal::read_var(*opened.files.front().content->var(), name, *opened.budget));
   const auto& vars = view(*this).vars();
   if (!opened.first_file_columns.empty())
     column = internal::take(std::move(column), opened.first_file_columns);
@@ -218,31 +208,22 @@ Result<std::shared_ptr<const Dataset>> Dataset::select_var_names(std::span<const
   }
   std::vector<std::string> of_key, zeros;
   if (!key.empty()) {
-    PENSTOCK_ASSIGN_OR_RETURN(of_key, var_texts(key));
+    PENSTOCK_ASSIGN_OR_RETURN(std::vector<std::string> texts,
+                              internal::var_texts(*view(*this).opened(), key));
+    const auto& vars = view(*this).vars();
+    if (vars == nullptr) {
+      of_key = std::move(texts);
+    } else {
+      for (const std::uint32_t pick : vars->picks) {
+        of_key.push_back(pick < texts.size() ? texts[pick] : std::string());
+      }
+    }
   }
   PENSTOCK_ASSIGN_OR_RETURN(
       const auto columns,
       internal::find_names(key.empty() ? var_names() : of_key, names, rule,
                            key.empty() ? "gene" : fmt::format("gene with var '{}'", key), &zeros));
   return with_vars(columns, zeros);
-}
-
-// A column of var as text; missing values as nothing that can be asked for.
-Result<std::vector<std::string>> Dataset::var_texts(const std::string& key) const {
-  PENSTOCK_ASSIGN_OR_RETURN(Column column, var(key));
-  std::vector<std::string> texts;
-  if (column.kind == Column::Kind::categorical) {
-    for (const std::int32_t code : column.codes) {
-      texts.push_back(code < 0 ? std::string() : column.categories[static_cast<std::size_t>(code)]);
-    }
-    return texts;
-  }
-  const std::vector<std::uint8_t> missing = column.missing;
-  texts = texts_of(std::move(column));
-  for (std::size_t i = 0; i < missing.size(); ++i) {
-    if (missing[i] != 0) texts[i].clear();
-  }
-  return texts;
 }
 
 Result<std::shared_ptr<const Dataset>> Dataset::with_vars(std::span<const std::int64_t> columns,

@@ -49,6 +49,7 @@ class DatasetImpl {
   virtual std::span<const FilePart> parts() const = 0;
   virtual std::uint64_t n_obs() const = 0;
   virtual std::uint64_t n_vars() const = 0;
+  virtual std::span<const std::string> var_names() const = 0;
   // `given` replaces the union of categories (values outside become -1); nullptr: the Dataset's own.
   virtual Result<Label> label(const std::string& column, const std::vector<std::string>* given) const = 0;
   // Bytes of metadata held, shared by all selections.

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "memory/reserve_for.h"
+#include "source/mapped_source.h"
 
 namespace penstock::internal {
 
@@ -90,9 +91,10 @@ Result<VarJoin::Joined> VarJoin::finish(bool inner) {
     place[order[i]] = static_cast<std::uint32_t>(i);
     bytes += sizeof(std::string) + names_[order[i]]->size() + 1;
   }
-  PENSTOCK_ASSIGN_OR_RETURN(
-      out.held, reserve_for(what, budget_, MemoryTag::index,
-                            bytes + (lists_.size() == 1 ? 0 : order.size() * sizeof(std::uint32_t))));
+  PENSTOCK_ASSIGN_OR_RETURN(out.held,
+                            reserve_for(what, budget_, MemoryTag::index,
+                                        bytes + files_.size() * sizeof(MappedSource) +
+                                            (lists_.size() == 1 ? 0 : order.size() * sizeof(std::uint32_t))));
   out.names.reserve(order.size());
   for (const std::uint32_t number : order) out.names.push_back(*names_[number]);
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <string_view>
 #include <unordered_map>
@@ -21,7 +22,9 @@ Result<std::shared_ptr<const VarSpace>> select_columns(const OpenedFiles& opened
   const std::vector<std::string>& names = from != nullptr ? from->names : opened.var_names;
   const std::size_t n = names.size();
   auto out = std::make_shared<VarSpace>();
-  ByteCount bytes = n / 8 + 1 + columns.size() * (sizeof(std::string) + sizeof(std::uint32_t));
+  // And what a source of each file takes, with its histogram of row lengths.
+  ByteCount bytes = opened.files.size() * sizeof(MappedSource) + n / 8 + 1 +
+                    columns.size() * (sizeof(std::string) + sizeof(std::uint32_t));
   for (const std::int64_t c : columns) {
     if (c >= 0 && static_cast<std::size_t>(c) < n) bytes += names[static_cast<std::size_t>(c)].size();
   }
@@ -47,6 +50,10 @@ Result<std::shared_ptr<const VarSpace>> select_columns(const OpenedFiles& opened
           fmt::format("gene {} ('{}') is given twice: a selection has each gene once", c, names[column]));
     }
     taken[column] = true;
+    if (std::find(zeros.begin(), zeros.end(), names[column]) != zeros.end()) {
+      return Status::invalid_argument(
+          fmt::format("a gene of zeros would be called '{}', as another selected gene is", names[column]));
+    }
     out->names.push_back(names[column]);
     out->picks.push_back(from != nullptr ? from->picks[column] : static_cast<std::uint32_t>(column));
   }
@@ -69,6 +76,7 @@ Result<std::vector<std::int64_t>> find_names(std::span<const std::string> names,
     }
   }
   for (std::size_t c = 0; c < names.size(); ++c) {
+    if (names[c].empty()) continue;
     const auto found = places.find(names[c]);
     if (found == places.end()) continue;
     found->second.several = found->second.column != kZero;

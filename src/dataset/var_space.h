@@ -33,8 +33,9 @@ Result<std::shared_ptr<const VarSpace>> select_columns(const OpenedFiles& opened
                                                        std::span<const std::int64_t> columns,
                                                        std::span<const std::string> zeros);
 
-// Where `wanted` names are among `names`; kZero for those that are not there when they may be missing, else
-// not_found with near names. A name that is there several times, or is asked for twice, is invalid_argument.
+// Where `wanted` names are among `names` (an empty one is none); kZero for those that are not there when they
+// may be missing, else not_found with near names. A name that is there several times, or is asked for twice,
+// is invalid_argument.
 enum class MissingVar : std::uint8_t { error, drop, zero };
 Result<std::vector<std::int64_t>> find_names(std::span<const std::string> names,
                                              std::span<const std::string> wanted, MissingVar missing,

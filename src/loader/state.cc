@@ -107,6 +107,7 @@ std::string LoaderState::to_json() const {
   j["matrix"] = matrix;
   j["n_obs"] = n_obs;
   j["n_vars"] = n_vars;
+  j["genes"] = genes;
   j["files"] = Json::array();
   for (const File& file : files) {
     j["files"].push_back({{"name", file.name},
@@ -140,7 +141,7 @@ Result<LoaderState> LoaderState::from_json(std::string_view text) {
         "a state of version {} of its form, this version of Penstock reads {}", version, kVersion));
   }
   fields.number("epoch", &s.epoch, kMaxNumber - 1)
-      .number("seed", &s.seed)
+      .number("seed", &s.seed, ~std::uint64_t{0})
       .flag("shuffle", &s.shuffle)
       .number("batch_size", &s.batch_size)
       .flag("drop_last", &s.drop_last)
@@ -150,7 +151,9 @@ Result<LoaderState> LoaderState::from_json(std::string_view text) {
       .text("blocks", &s.blocks)
       .text("matrix", &s.matrix)
       .number("n_obs", &s.n_obs)
-      .number("n_vars", &s.n_vars);
+      .number("n_vars", &s.n_vars)
+      .text("genes", &s.genes);
+  if (s.blocks.empty()) fields.fail("blocks", "is empty");
   if (s.batch_size == 0 || s.window_rows == 0 || s.block_rows == 0)
     fields.fail("batch_size, window_rows or block_rows", "is 0");
   if (const Json* lineage = fields.array("lineage")) {
@@ -212,6 +215,16 @@ std::string digest_of(const SourceTraits& t) {
   d.add(t.lengths.rows).add(t.lengths.entries).add(t.lengths.longest);
   d.add(std::bit_cast<std::uint64_t>(t.lengths.entries_squared));
   for (const std::uint64_t n : t.lengths.histogram) d.add(n);
+  return d.text();
+}
+
+std::string digest_of(std::span<const std::string> names) {
+  Digest d;
+  for (const std::string& name : names) {
+    std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
+    for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+    d.add(hash);
+  }
   return d.text();
 }
 
@@ -281,6 +294,7 @@ LoaderState describe(const internal::DatasetImpl& data, const LoaderOptions& opt
   s.matrix = data.matrix();
   s.n_obs = data.n_obs();
   s.n_vars = data.n_vars();
+  s.genes = digest_of(data.var_names());
   for (std::size_t i = 0; i < data.parts().size(); ++i) {
     const internal::FilePart& part = data.parts()[i];
     const SourceTraits& traits = part.source->traits();
@@ -329,6 +343,7 @@ Status compare(const LoaderState& checkpoint, const LoaderState& here) {
     d.compare("n_obs", checkpoint.n_obs, here.n_obs);
     d.compare("n_vars", checkpoint.n_vars, here.n_vars);
   }
+  if (checkpoint.n_vars == here.n_vars) d.same("which genes, or their order", checkpoint.genes, here.genes);
   d.compare("seed", checkpoint.seed, here.seed);
   d.compare("shuffle", checkpoint.shuffle, here.shuffle);
   d.compare("batch_size", checkpoint.batch_size, here.batch_size);

@@ -57,7 +57,7 @@ TEST(LoaderState, WhatIsNoStateIsRefusedWithTheReason) {
       {with("\"version\":1", "\"version\":2"), "version 2"},
       {with("\"seed\":3", "\"seed\":-3"), "seed is not a whole number"},
       {with("\"seed\":3", "\"seed\":3.5"), "seed is not a whole number"},
-      {with("\"seed\":3", "\"seed\":18446744073709551615"), "seed is not a whole number"},
+      {with("\"seed\":3", "\"seed\":18446744073709551616"), "seed is not a whole number"},
       {with("\"seed\":3", "\"seed\":\"3\""), "seed is not a whole number"},
       {with("\"seed\":3,", ""), "seed is missing"},
       {with("\"shuffle\":true", "\"shuffle\":1"), "shuffle is not true or false"},

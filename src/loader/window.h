@@ -76,6 +76,13 @@ class Window {
   void rows_done(std::uint64_t bin, std::uint32_t rows);
   std::uint64_t bin_of(std::uint64_t place) const { return place / bin_rows_; }
   bool bin_complete(std::uint64_t bin) const {
+    // The window is opened anew once its last batch is built: by then the rows that were delivered before the
+    // epoch was resumed must have come, too. Nothing else waits for bins that hold only such rows.
+    if (bin + 1 == n_bins_) {
+      for (std::uint64_t b = 0; b < first_kept_ / bin_rows_; ++b) {
+        if (bins_[b].missing.load(std::memory_order_acquire) != 0) return false;
+      }
+    }
     return bins_[bin].missing.load(std::memory_order_acquire) == 0;
   }
   // Gives a bin's pages back; when its last batch has been built.

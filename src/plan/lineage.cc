@@ -136,7 +136,8 @@ Status check_lineage(const EpochRule& rule, Lines lineage, bool* complete) {
     const std::uint64_t batches =
         rank_share(n_rows, 0, stage.world_size, rule.batch_size, rule.drop_last).n_batches;
     const bool is_last = i + 1 == lineage.size();
-    if (stage.batches_done > batches || (!is_last && batches > 0 && stage.batches_done == batches)) {
+    if (stage.batches_done > batches ||
+        (!is_last && (stage.batches_done == 0 || stage.batches_done == batches))) {
       return Status::invalid_argument(fmt::format(
           "a lineage in which each of {} ranks has done {} batches of {} rows, where {} rows were left "
           "to share out",

@@ -166,6 +166,12 @@ class Binder {
     } else {
       out.form = Form::number;
       out.number = number_column(number, info);
+      // Of files some of which have a mask and others NaN, both are missing.
+      const bool some_without = std::any_of(info.files.begin(), info.files.end(),
+                                            [](const auto& file) { return !file.column->masked(); });
+      if (info.nullable && some_without && info.type.floating()) {
+        out.number = missing_where_nan(std::move(out.number));
+      }
     }
     return out;
   }
@@ -305,11 +311,16 @@ class Binder {
       return constant(node.at, std::move(value));
     }
     NumberType a = left.type, b = right.type;
+    // A quotient is a float whatever the integers are.
+    const auto beside = [&](const Operand& constant, NumberType other) -> Result<NumberType> {
+      if (node.op == Arithmetic::divide && !other.floating()) return NumberType{false, NumericType::f64};
+      return type_beside(constant, other);
+    };
     if (left.form == Form::constant) {
-      PENSTOCK_ASSIGN_OR_RETURN(a, type_beside(left, b));
+      PENSTOCK_ASSIGN_OR_RETURN(a, beside(left, b));
     }
     if (right.form == Form::constant) {
-      PENSTOCK_ASSIGN_OR_RETURN(b, type_beside(right, a));
+      PENSTOCK_ASSIGN_OR_RETURN(b, beside(right, a));
     }
     NumberType result = promote(a, b);
     if (result.boolean) {
@@ -317,17 +328,18 @@ class Binder {
                                                 symbol(node.op), left.what, symbol(node.op), right.what));
     }
     const bool nullable = left.nullable || right.nullable;
+    const NumberType whole = result;
     const bool by_zero = right.form != Form::constant || as_double(right.value) == 0;
     const bool rounds = node.op == Arithmetic::floor_divide || node.op == Arithmetic::modulo;
     // Integers divided by what may be 0 are floats, to hold inf and nan; pandas' nullable integers give 0.
-    if (!result.floating() && (node.op == Arithmetic::divide || (rounds && by_zero && !nullable))) {
+    if (!result.floating() && (node.op == Arithmetic::divide || (rounds && by_zero && !left.nullable))) {
       result = {false, NumericType::f64};
     }
     NumberPtr x = left.form == Form::constant ? constant_number(left.value, a) : number_beside(left, right);
     NumberPtr y = right.form == Form::constant ? constant_number(right.value, b) : number_beside(right, left);
-    return checked(
-        calculated_from(node.at, result, nullable,
-                        calculated(node.op, result, a, std::move(x), b, std::move(y), source_, node.at)));
+    return checked(calculated_from(node.at, result, nullable,
+                                   calculated(node.op, rounds ? whole : result, result, a, std::move(x), b,
+                                              std::move(y), source_, node.at)));
   }
 
   // --- comparisons ---
@@ -382,6 +394,11 @@ class Binder {
     if (with_constant && is_text(right.value) && !orders(op)) return contained(op, left, {right.value});
     if (membership) return mismatch(op, left, right, at, "`in` takes a list");
     if (with_constant && is_none(right.value)) return with_none(op, left);
+    // NaN is missing beside text, too.
+    const auto* number = with_constant ? std::get_if<double>(&right.value.value) : nullptr;
+    if (left.form == Form::text && number != nullptr && std::isnan(*number) && !orders(op)) {
+      return with_none(op, left);
+    }
     if (left.form == Form::text)
       return with_constant ? text_constant(op, left, right, at) : text_pair(op, left, right, at);
     if (right.form == Form::text || !is_numeric(right)) return mismatch(op, left, right, at);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <string_view>
 
@@ -227,8 +228,7 @@ class Lexer {
     if (text.starts_with('.')) text.insert(0, 1, '0');
     const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
     if (parsed.ec == std::errc::result_out_of_range) {
-      // Python's: too large is infinite, too small is zero.
-      value = text.find("e-") == text.npos ? std::numeric_limits<double>::infinity() : 0;
+      value = std::strtod(text.c_str(), nullptr);  // as Python: too large is infinite, too small is zero
     }
     token.value.value = value;
     return {};

@@ -40,8 +40,7 @@ std::optional<Wide> to_power(Wide base, Wide exponent) {
   if (base == -1) return exponent % 2 == 0 ? 1 : -1;
   Wide out = 1;
   for (Wide i = 0; i < exponent; ++i) {
-    out *= base;
-    if (out < kLeast || out > kMost) return std::nullopt;
+    if (__builtin_mul_overflow(out, base, &out) || out < kLeast || out > kMost) return std::nullopt;
   }
   return out;
 }

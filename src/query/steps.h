@@ -28,8 +28,9 @@ TruthPtr constant_truth(unsigned outcome);
 // --- numbers ---
 
 NumberPtr number_of_truth(TruthPtr truth);  // of type bool
-NumberPtr calculated(Arithmetic op, NumberType result, NumberType a, NumberPtr left, NumberType b,
-                     NumberPtr right, const SourceText& source, std::size_t at);
+// Calculated in type `in`; of integers, `result` may be f64: // and % by 0 are then inf, -inf and NaN.
+NumberPtr calculated(Arithmetic op, NumberType in, NumberType result, NumberType a, NumberPtr left,
+                     NumberType b, NumberPtr right, const SourceText& source, std::size_t at);
 NumberPtr negated(NumberType type, NumberPtr of);
 // Floats beside nullable numbers: pandas takes their NaN for missing.
 NumberPtr missing_where_nan(NumberPtr of);

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <utility>
 
 #include "query/bounds.h"
@@ -107,26 +108,42 @@ class NumberOfTruth final : public NumberStep {
 
 class Calculated final : public NumberStep {
  public:
-  Calculated(Arithmetic op, NumberType result, NumberType a, NumberPtr left, NumberType b, NumberPtr right,
-             const SourceText& source, std::size_t at)
-      : op_(op), result_(result), a_(a), b_(b), left_(std::move(left)), right_(std::move(right)) {
+  Calculated(Arithmetic op, NumberType in, NumberType result, NumberType a, NumberPtr left, NumberType b,
+             NumberPtr right, const SourceText& source, std::size_t at)
+      : op_(op), in_(in), result_(result), a_(a), b_(b), left_(std::move(left)), right_(std::move(right)) {
     uses(*left_);
     uses(*right_);
+    if (becomes_float()) uses(*right_);  // the dividend is kept, too
     negative_power_ =
         source.error(at, "integers to negative powers are not allowed, as in numpy: use floats");
   }
   Result<Numbers> run(const Block& block) const override {
     PENSTOCK_ASSIGN_OR_RETURN(Numbers left, left_->run(block));
     PENSTOCK_ASSIGN_OR_RETURN(Numbers right, right_->run(block));
-    convert(a_, result_, left);
-    convert(b_, result_, right);
-    if (!calculate(op_, result_, left, right)) return negative_power_;
+    convert(a_, in_, left);
+    convert(b_, in_, right);
+    // In whole numbers, which float64 does not hold all of.
+    const std::vector<std::int64_t> dividend = becomes_float() ? left.ints : std::vector<std::int64_t>();
+    if (!calculate(op_, in_, left, right)) return negative_power_;
+    if (becomes_float()) {
+      convert(in_, result_, left);
+      for (std::size_t i = 0; i < dividend.size(); ++i) {
+        if (right.ints[i] == 0) left.floats[i] = by_zero(dividend[i]);
+      }
+    }
     return left;
   }
 
  private:
+  bool becomes_float() const { return !in_.floating() && result_.floating(); }
+  double by_zero(std::int64_t dividend) const {
+    constexpr double kInfinity = std::numeric_limits<double>::infinity();
+    if (op_ == Arithmetic::modulo || dividend == 0) return std::numeric_limits<double>::quiet_NaN();
+    return dividend < 0 && !in_.is_unsigned() ? -kInfinity : kInfinity;
+  }
+
   const Arithmetic op_;
-  const NumberType result_, a_, b_;
+  const NumberType in_, result_, a_, b_;
   const NumberPtr left_, right_;
   Status negative_power_;
 };
@@ -302,9 +319,10 @@ NumberPtr constant_number(const QueryValue& value, NumberType type) {
   return std::make_shared<const ConstantNumber>(value, type);
 }
 NumberPtr number_of_truth(TruthPtr truth) { return std::make_shared<const NumberOfTruth>(std::move(truth)); }
-NumberPtr calculated(Arithmetic op, NumberType result, NumberType a, NumberPtr left, NumberType b,
-                     NumberPtr right, const SourceText& source, std::size_t at) {
-  return std::make_shared<const Calculated>(op, result, a, std::move(left), b, std::move(right), source, at);
+NumberPtr calculated(Arithmetic op, NumberType in, NumberType result, NumberType a, NumberPtr left,
+                     NumberType b, NumberPtr right, const SourceText& source, std::size_t at) {
+  return std::make_shared<const Calculated>(op, in, result, a, std::move(left), b, std::move(right), source,
+                                            at);
 }
 NumberPtr negated(NumberType type, NumberPtr of) {
   return std::make_shared<const Negated>(type, std::move(of));

@@ -238,3 +238,28 @@ def test_damaged_column_numbers_are_named_with_genes_selected(tmp_path: Path) ->
     ds = penstock.open(path)[:, ["g3"]]
     with pytest.raises(OSError, match=r"bad.h5ad.*X.*column index outside \[0, 20\)"):
         list(penstock.Loader(ds, batch_size=8, memory="64MB", to="numpy"))
+
+
+def test_keys_of_genes_that_the_first_file_lacks(tmp_path: Path) -> None:
+    x = sp.csr_matrix(np.float32([[1, 2], [3, 4]]))
+    a = write(tmp_path / "a.h5ad", x, [], pd.DataFrame({"symbol": ["SA", "SB"]}, index=["A", "B"]))
+    b = write(tmp_path / "b.h5ad", x, [], pd.DataFrame({"symbol": ["sb", "SC"]}, index=["B", "C"]))
+    ds = penstock.open([a, b], join="outer")
+    panel = ds.select_vars(["SC", "SA", "sb"], key="symbol", missing="drop")
+    assert panel.var_names.tolist() == ["C", "A"]  # of B the first file's word counts
+    np.testing.assert_array_equal(panel.to_anndata().X.toarray(), [[0, 1], [0, 3], [2, 0], [4, 0]])
+
+
+def test_a_value_that_is_missing_names_no_gene(files: dict[str, Path]) -> None:
+    zero = penstock.open(files["h5ad"]).select_vars(["250", "absent"], key="n", missing="zero")
+    with pytest.raises(KeyError):
+        zero.select_vars([""], key="n")
+    with pytest.raises(ValueError, match="gene of zeros would be called 'ENSG00007'"):
+        penstock.open(files["h5ad"]).select_vars(["7", "ENSG00007"], key="n", missing="zero")
+
+
+def test_var_of_a_first_file_without_genes(tmp_path: Path) -> None:
+    none = write(tmp_path / "none.h5ad", sp.csr_matrix((2, 0), dtype=np.float32), [])
+    some = write(tmp_path / "some.h5ad", sp.csr_matrix(np.float32([[1, 2]])), ["A", "B"])
+    ds = penstock.open([none, some], join="outer")
+    assert ds.shape == (3, 2) and ds.var.shape[0] == 2

@@ -553,3 +553,58 @@ def test_the_command_takes_queries(sets):
     assert "position 1: obs has no column 'wordz'; did you mean 'words'?" in wrong.stderr
     assert command("plan", *paths, "--query", "i >").returncode == 2
     assert command("plan", *paths, "--query", "i > 1", "--param", "x").returncode == 2
+
+
+def test_missing_parameters_and_mixed_files(tmp_path):
+    import anndata as ad
+    import scipy.sparse as sp
+
+    frames = [
+        pd.DataFrame(
+            {"n": pd.array([1, None, 3], dtype="Int8"), "t": pd.Categorical(["a", None, "b"])},
+            index=list("abc"),
+        ),
+        pd.DataFrame({"n": [1.5, np.nan, 3], "t": pd.Categorical(["a", None, "b"])}, index=list("def")),
+    ]
+    paths = []
+    for i, frame in enumerate(frames):
+        paths.append(tmp_path / f"{i}.h5ad")
+        ad.AnnData(sp.csr_matrix((3, 2), dtype=np.float32), obs=frame).write_h5ad(paths[-1])
+    ds = penstock.open(paths)
+
+    def names(expression, **params):
+        return "".join(ds.query(expression, **params).obs_names)
+
+    assert names("n.isnull()") == "be" and names("n != 1") == "cdf"
+    assert names("t == @x", x=float("nan")) == "" and names("t != @x", x=float("nan")) == "abcdef"
+    assert names("t in [@x]", x=float("nan")) == "be"
+    assert names("n / 1000 > 0.002") == "cf"
+
+
+def test_whole_numbers_divide_exactly(tmp_path):
+    import anndata as ad
+    import scipy.sparse as sp
+
+    big = np.array([2**63 + 3, 2**53 + 1, 7, 8], np.uint64)
+    obs = pd.DataFrame(
+        {
+            "big": big,
+            "by": np.array([7, 2, 0, 2], np.uint8),
+            "n": np.array([-7, 8, 0, 9], np.int32),
+            "k": pd.array([0, 2, 0, None], dtype="Int32"),
+        },
+        index=list("abcd"),
+    )
+    ad.AnnData(sp.csr_matrix((4, 2), dtype=np.float32), obs=obs).write_h5ad(tmp_path / "a.h5ad")
+    ds = penstock.open(tmp_path / "a.h5ad")
+    assert "".join(ds.query("big % by == 4").obs_names) == "a"  # float64 would say 1
+    for expression in (
+        "big % by == 1",
+        "n // k == 0",
+        "n // k < 0",
+        "n % k == 0",
+        "k // n == 0",
+        "5 // k > 9",
+    ):
+        want = "".join(obs.query(expression, engine="python").index)
+        assert "".join(ds.query(expression).obs_names) == want, expression

@@ -9,6 +9,7 @@ import warnings
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from support import assert_batch, flat, indices, random_csr, run_python, to_scipy, write_h5ad
 
 import penstock
@@ -247,7 +248,7 @@ def test_small_and_plain(large):
             "window_rows",
             "block_rows",
         ),
-        *("block_rows_exact", "blocks", "matrix", "n_obs", "n_vars", "files"),
+        *("block_rows_exact", "blocks", "matrix", "n_obs", "n_vars", "genes", "files"),
     }
     assert [file["name"] for file in state["files"]] == ["part0.h5ad", "part1.h5ad"]
 
@@ -492,3 +493,53 @@ def test_killed_at_random_moments(corpus, tmp_path, kills):
     loader = penstock.Loader(corpus.open(), batch_size=16, memory="4MB", to="numpy", window_rows=256)
     expected = [[epoch, batch.index.tolist()] for epoch in range(epochs) for batch in loader]
     assert [json.loads(line) for line in log.read_text().splitlines()] == expected
+
+
+def test_a_window_waits_for_the_rows_that_were_delivered_before(tmp_path):
+    """Rows of batches that an earlier run delivered come late; the window is used anew only after them."""
+    import anndata as ad
+
+    rng = np.random.default_rng(0)
+    lengths = np.ones(6000, int)
+    lengths[:512] = 3000  # the block of the first batch takes longest
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    genes = np.concatenate([np.sort(rng.choice(4000, n, replace=False)) for n in lengths]).astype(np.int32)
+    x = sp.csr_matrix((rng.random(indptr[-1]).astype(np.float32), genes, indptr), shape=(6000, 4000))
+    ad.AnnData(x).write_h5ad(tmp_path / "a.h5ad", compression="gzip")
+    ds = penstock.open(tmp_path / "a.h5ad")
+    options = {
+        "batch_size": 512,
+        "memory": "200MB",
+        "to": "numpy",
+        "shuffle": False,
+        "threads": 4,
+        "window_rows": 1024,
+        "block_rows": 512,
+    }
+    with penstock.Loader(ds, **options) as loader:
+        state = {**loader.state_dict(), "epoch": 1, "lineage": [[1, 1]]}
+    for _ in range(4):
+        with penstock.Loader(ds, **options) as loader:
+            loader.load_state_dict(state)
+            rows = np.concatenate([batch.index for batch in loader])
+        np.testing.assert_array_equal(rows, np.arange(512, 6000))
+
+
+def test_other_genes_are_another_run(corpus):
+    ds = penstock.open(corpus.paths)
+
+    def loader(genes):
+        return penstock.Loader(ds[:, genes], batch_size=64, memory="64MB", to="numpy")
+
+    state = loader([1, 2, 3]).state_dict()
+    for genes in ([4, 5, 6], [3, 2, 1]):
+        with pytest.raises(ValueError, match="which genes, or their order"):
+            loader(genes).load_state_dict(state)
+    loader([1, 2, 3]).load_state_dict(state)
+
+
+def test_a_lineage_of_empty_stages_is_refused_at_once(corpus):
+    loader = penstock.Loader(penstock.open(corpus.paths), batch_size=1, memory="64MB", to="numpy")
+    state = {**loader.state_dict(), "lineage": [[1 << 20, 0], [(1 << 20) - 1, 0], [(1 << 20) - 2, 0], [1, 1]]}
+    with pytest.raises(ValueError, match="lineage"):
+        loader.load_state_dict(state)

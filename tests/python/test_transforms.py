@@ -157,6 +157,9 @@ def test_what_makes_no_sense_is_refused(files: dict[str, Path]) -> None:
         penstock.Loader(ds, normalize_total=1e4, dtype="int32")
     with pytest.raises(ValueError, match="log1p gives fractions"):
         penstock.Loader(ds, log1p=True, dtype="uint8")
+    for text in (True, "1e4"):
+        with pytest.raises(TypeError, match="not a number"):
+            penstock.Loader(ds, normalize_total=text)  # type: ignore[arg-type]
     for wrong in (0, -1, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="positive number"):
             penstock.Loader(ds, normalize_total=wrong)

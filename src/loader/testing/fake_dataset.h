@@ -233,6 +233,7 @@ class FakeDataset : public internal::DatasetImpl {
   std::span<const internal::FilePart> parts() const override { return parts_; }
   std::uint64_t n_obs() const override { return n_; }
   std::uint64_t n_vars() const override { return spec.n_cols; }
+  std::span<const std::string> var_names() const override { return {}; }
   Result<internal::Label> label(const std::string& column, const std::vector<std::string>*) const override {
     internal::Label label;
     label.name = column;

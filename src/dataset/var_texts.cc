@@ -1,0 +1,67 @@
+#include "dataset/var_texts.h"
+
+#include <cstdint>
+#include <memory>
+#include <set>
+#include <utility>
+
+#include "source/column_map.h"
+#include "source/column_text.h"
+
+namespace penstock::internal {
+namespace {
+
+std::vector<std::string> as_texts(Column&& column) {
+  std::vector<std::string> texts;
+  if (column.kind == Column::Kind::categorical) {
+    for (const std::int32_t code : column.codes) {
+      texts.push_back(code < 0 ? std::string() : column.categories[static_cast<std::size_t>(code)]);
+    }
+    return texts;
+  }
+  const std::vector<std::uint8_t> missing = column.missing;
+  texts = texts_of(std::move(column));
+  for (std::size_t i = 0; i < missing.size(); ++i) {
+    if (missing[i] != 0) texts[i].clear();
+  }
+  return texts;
+}
+
+}  // namespace
+
+Result<Column> read_var(const Table& var, const std::string& name, MemoryBudget& budget) {
+  PENSTOCK_ASSIGN_OR_RETURN(const auto source, var.column(name));
+  std::shared_ptr<const Categories> list;
+  if (source->encoding() == TableColumn::Encoding::categorical) {
+    PENSTOCK_ASSIGN_OR_RETURN(list, source->categories(budget));
+  }
+  PENSTOCK_ASSIGN_OR_RETURN(Column column, source->read(0, source->size(), list ? list->names.size() : 0));
+  column.name = name;
+  column.dtype = source->dtype();
+  column.ordered = source->ordered();
+  if (list) {
+    column.categories = list->names;
+    column.categories_kind = list->kind;
+  }
+  return column;
+}
+
+Result<std::vector<std::string>> var_texts(const OpenedFiles& opened, const std::string& key) {
+  std::vector<std::string> out(opened.n_cols);
+  std::set<const ColumnMap*> seen;  // files with the same genes are looked at once
+  for (const OpenedFiles::File& file : opened.files) {
+    if (!seen.insert(file.columns.get()).second) continue;
+    const Table& var = *file.content->var();
+    const bool first = &file == &opened.files.front();
+    if (!first && !var.has(key)) continue;
+    PENSTOCK_ASSIGN_OR_RETURN(Column column, read_var(var, key, *opened.budget));
+    std::vector<std::string> texts = as_texts(std::move(column));
+    for (std::size_t c = 0; c < texts.size(); ++c) {
+      const std::uint32_t to = file.columns == nullptr ? static_cast<std::uint32_t>(c) : (*file.columns)[c];
+      if (to != ColumnMap::kDropped && out[to].empty()) out[to] = std::move(texts[c]);
+    }
+  }
+  return out;
+}
+
+}  // namespace penstock::internal
