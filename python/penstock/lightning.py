@@ -37,13 +37,13 @@ class PenstockDataModule(_Base):
         Datasets, None where there is none. A split by names fits: ``PenstockDataModule(**ds.split({"train": 0.8,
         "val": 0.1, "test": 0.1}, group_by="donor"))``.
     memory
-        Of all loaders together: bytes, text such as ``"2GB"``, or a `MemoryBudget`. A loader takes half of what is
-        free when it is made, the training loader first.
+        Of all loaders together: bytes, text such as ``"2GB"``, or a `penstock.MemoryBudget`. A loader takes half of
+        what is free when it is made, the training loader first.
     evaluation
-        Options of `Loader` for val, test and predict where they differ: ``{"batch_size": 8192}``.
+        Options of `penstock.Loader` for val, test and predict where they differ: ``{"batch_size": 8192}``.
     **options
-        Options of `Loader`: ``batch_size``, ``obs``, ``format``, ``log1p``, ... ``shuffle`` and ``drop_last`` are
-        for training alone.
+        Options of `penstock.Loader`: ``batch_size``, ``obs``, ``format``, ``log1p``, ... ``shuffle`` and
+        ``drop_last`` are for training alone.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Arguments of `Dataset.split`, and the pairs that `Dataset.k_fold` gives."""
+"""Arguments of `Dataset.split`, and the pairs that `penstock.Dataset.k_fold` gives."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def rows_of_unit(unit: str | SupportsIndex) -> int:
 
 
 class Folds(Sequence[Any]):
-    """The pairs (train, test) of `Dataset.k_fold`, by number.
+    """The pairs (train, test) of `penstock.Dataset.k_fold`, by number.
 
     Examples
     --------
