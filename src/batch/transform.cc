@@ -1,5 +1,6 @@
 #include "batch/transform.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -90,6 +91,28 @@ void scale_values(std::byte* values, NumericType type, std::size_t n, double sca
   }
   return wide ? HWY_DYNAMIC_DISPATCH(scale_f64)(values, n, scale, log1p)
               : HWY_DYNAMIC_DISPATCH(scale_f32)(values, n, scale, log1p);
+}
+
+void scale_counts(const std::uint8_t* counts, std::size_t n, double scale, bool log1p, float* out) {
+  std::uint8_t most = 0;
+  for (std::size_t i = 0; i < n; ++i) most = std::max(most, counts[i]);
+  float table[256];
+  const std::size_t entries = std::size_t{most} + 1;
+  for (std::size_t k = 0; k < entries; ++k) table[k] = static_cast<float>(k);
+  scale_values(reinterpret_cast<std::byte*>(table), NumericType::f32, entries, scale, log1p);
+  for (std::size_t i = 0; i < n; ++i) out[i] = table[counts[i]];
+}
+
+std::uint64_t sum_counts(const std::uint8_t* counts, std::size_t n) {
+  std::uint64_t total = 0;
+  // A block's sum fits 32 bits, which vectorises better than 64.
+  constexpr std::size_t kBlock = 1 << 16;
+  for (std::size_t first = 0; first < n; first += kBlock) {
+    std::uint32_t sum = 0;
+    for (std::size_t i = first; i < std::min(n, first + kBlock); ++i) sum += counts[i];
+    total += sum;
+  }
+  return total;
 }
 
 }  // namespace penstock::batch

@@ -49,6 +49,30 @@ void expect_equal_to_libm(NumericType type, T tolerance) {
 TEST(Transform, F32) { expect_equal_to_libm<float>(NumericType::f32, 4e-7F); }
 TEST(Transform, F64) { expect_equal_to_libm<double>(NumericType::f64, 1e-15); }
 
+TEST(Transform, CountsAreLookedUp) {
+  std::mt19937 random(2);
+  for (const std::uint32_t most : {1U, 3U, 40U, 255U}) {
+    for (std::size_t n = 0; n < 300; n = n * 2 + 1) {
+      std::vector<std::uint8_t> counts(n);
+      std::vector<float> want(n), got(n, -1);
+      std::uint64_t total = 0;
+      for (std::size_t i = 0; i < n; ++i) {
+        counts[i] = static_cast<std::uint8_t>(random() % (most + 1));
+        want[i] = counts[i];
+        total += counts[i];
+      }
+      EXPECT_EQ(sum_counts(counts.data(), n), total);
+      for (const bool log1p : {false, true}) {
+        std::vector<float> scaled = want;
+        if (n > 0) scale_values(reinterpret_cast<std::byte*>(scaled.data()), NumericType::f32, n, 3.7, log1p);
+        scale_counts(counts.data(), n, 3.7, log1p, got.data());
+        EXPECT_EQ(got, scaled);
+      }
+    }
+  }
+  EXPECT_EQ(sum_counts(std::vector<std::uint8_t>(200'000, 255).data(), 200'000), 51'000'000u);
+}
+
 TEST(Transform, EdgesOfTheLogarithm) {
   constexpr float kInf = std::numeric_limits<float>::infinity();
   for (const bool scalar : {false, true}) {

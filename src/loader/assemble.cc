@@ -79,8 +79,9 @@ class OneRow : public RowSink {
   OneRow(RowEncoder* encoder, const std::string& label) : encoder_(encoder), label_(label) {}
   Status csr(const CsrTile& tile) override {
     PENSTOCK_CHECK(tile.rows.size() == 1);
-    total = row_total(tile, 0);
-    return encoder_->encode(tile, 0, label_, &row);
+    PENSTOCK_RETURN_IF_ERROR(encoder_->encode(tile, 0, label_, &row));
+    total = row_total(tile, 0, row);
+    return {};
   }
   EncodedRow row;
   double total = 0;
@@ -132,10 +133,16 @@ const std::byte* transformed(const EngineConfig& config, const RowView& row, Wor
   const bool narrow = config.stored != config.output;
   std::byte* const half = worker.row.data() + worker.row.size() / 2;
   std::byte* const values = out == nullptr || narrow ? worker.row.data() : out;
-  batch::expand_values(row.values, row.cls, row.n, values, config.stored);
   const auto& target = config.options.normalize_total;
   const double scale = target && row.total != 0 ? *target / row.total : 1;
-  batch::scale_values(values, config.stored, row.n, scale, config.options.log1p);
+  const bool aligned = reinterpret_cast<std::uintptr_t>(values) % alignof(float) == 0;
+  if (row.cls == batch::ValueClass::u8 && config.stored == NumericType::f32 && aligned) {
+    batch::scale_counts(reinterpret_cast<const std::uint8_t*>(row.values), row.n, scale, config.options.log1p,
+                        reinterpret_cast<float*>(values));
+  } else {
+    batch::expand_values(row.values, row.cls, row.n, values, config.stored);
+    batch::scale_values(values, config.stored, row.n, scale, config.options.log1p);
+  }
   if (!narrow) return values;
   std::byte* const delivered = out == nullptr ? half : out;
   batch::convert_values(values, config.stored, row.n, delivered, config.output);

@@ -4,12 +4,17 @@
 #include <utility>
 
 #include "base/check.h"
+#include "batch/transform.h"
 #include "source/numbers.h"
 
 namespace penstock::loader {
 
-double row_total(const CsrTile& tile, std::size_t i) {
+double row_total(const CsrTile& tile, std::size_t i, const EncodedRow& row) {
   if (tile.totals != nullptr) return tile.totals[i];
+  // Counts sum up exactly in any type.
+  if (row.cls == batch::ValueClass::u8) {
+    return static_cast<double>(batch::sum_counts(reinterpret_cast<const std::uint8_t*>(row.values), row.n));
+  }
   return sum(tile.value_type, tile.values + tile.begins[i] * numeric_size(tile.value_type),
              tile.ends[i] - tile.begins[i]);
 }
@@ -47,7 +52,7 @@ Status Scatter::csr(const CsrTile& tile) {
       labels_.write(file_row, record + kRecordHeader);
       record += kRecordHeader + label_bytes;
       if (total_bytes > 0) {
-        const double total = row_total(tile, i);
+        const double total = row_total(tile, i, row);
         std::memcpy(record, &total, sizeof(total));
         record += sizeof(total);
       }

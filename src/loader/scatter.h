@@ -15,8 +15,8 @@
 
 namespace penstock::loader {
 
-// Row i's sum over all columns of its file.
-double row_total(const CsrTile& tile, std::size_t i);
+// Row i's sum over all columns of its file; `row` is what it was encoded to.
+double row_total(const CsrTile& tile, std::size_t i, const EncodedRow& row);
 
 class Scatter : public RowSink {
  public:
