@@ -9,32 +9,16 @@
 #include <random>
 #include <set>
 
+#include "dataset/testing/parts.h"
+
 namespace penstock::internal {
 namespace {
 
+using testing::ample;
 using ::testing::ElementsAre;
-using Rows = std::vector<std::int64_t>;
-
-Parts whole(const std::vector<std::uint64_t>& sizes) {
-  Parts parts;
-  RowIndex first = 0;
-  for (const std::uint64_t n : sizes) {
-    FilePart part;
-    part.first_row = first;
-    part.n_selected = n;
-    first += n;
-    parts.push_back(part);
-  }
-  return parts;
-}
-
-Rows rows_of(const Parts& parts) {
-  Rows rows(selected_rows(parts));
-  global_rows(parts, 0, rows);
-  return rows;
-}
-
-std::shared_ptr<MemoryBudget> ample() { return MemoryBudget::create(100'000'000); }
+using testing::Rows;
+using testing::rows_of;
+using testing::whole;
 
 // What a selection must give: the chosen positions of the rows it is made from.
 Rows chosen(const Rows& rows, const std::vector<std::uint64_t>& positions) {

@@ -13,35 +13,18 @@
 #include "anndata/testing/memory_group.h"
 #include "dataset/apportion.h"
 #include "dataset/group_assignment.h"
+#include "dataset/testing/parts.h"
 
 namespace penstock::internal {
 namespace {
 
 using namespace penstock::testing;  // NOLINT: the builders
+using testing::ample;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using Rows = std::vector<std::int64_t>;
-
-Parts whole(const std::vector<std::uint64_t>& sizes) {
-  Parts parts;
-  RowIndex first = 0;
-  for (const std::uint64_t n : sizes) {
-    FilePart part;
-    part.first_row = first;
-    part.n_selected = n;
-    first += n;
-    parts.push_back(part);
-  }
-  return parts;
-}
-
-Rows rows_of(const Parts& parts) {
-  Rows rows(selected_rows(parts));
-  global_rows(parts, 0, rows);
-  return rows;
-}
-
-std::shared_ptr<MemoryBudget> ample() { return MemoryBudget::create(100'000'000); }
+using testing::Rows;
+using testing::rows_of;
+using testing::whole;
 
 // A few selections to select from again.
 std::vector<Parts> starting_points(MemoryBudget& budget) {

@@ -512,6 +512,12 @@ def test_the_command_reads_parquet(tmp_path: Path) -> None:
 # --- other people's files: every flat column equal to pyarrow's ---
 
 PARQUET_TESTING = SHARED / "parquet-testing"
+needs_files = pytest.mark.skipif(not PARQUET_TESTING.exists(), reason="the shared files are not here")
+every_file = pytest.mark.parametrize(
+    "path",
+    sorted(PARQUET_TESTING.glob("data/**/*.parquet")) + sorted(SHARED.glob("*.parquet")),
+    ids=lambda p: p.name,
+)
 
 
 def dump(path: Path) -> dict[str, Any]:
@@ -536,12 +542,8 @@ def same(ours: Any, theirs: Any) -> bool:
 
 
 @pytest.mark.conformance
-@pytest.mark.skipif(not PARQUET_TESTING.exists(), reason="the shared files are not here")
-@pytest.mark.parametrize(
-    "path",
-    sorted(PARQUET_TESTING.glob("data/**/*.parquet")) + sorted(SHARED.glob("*.parquet")),
-    ids=lambda p: p.name,
-)
+@needs_files
+@every_file
 def test_flat_columns_equal_pyarrow(path: Path) -> None:
     ours = dump(path)
     if "error" in ours:
@@ -600,12 +602,8 @@ def expect_lists_of_pyarrow(path: Path) -> int:
 
 
 @pytest.mark.conformance
-@pytest.mark.skipif(not PARQUET_TESTING.exists(), reason="the shared files are not here")
-@pytest.mark.parametrize(
-    "path",
-    sorted(PARQUET_TESTING.glob("data/**/*.parquet")) + sorted(SHARED.glob("*.parquet")),
-    ids=lambda p: p.name,
-)
+@needs_files
+@every_file
 def test_list_columns_equal_pyarrow(path: Path) -> None:
     assert expect_lists_of_pyarrow(path) == LISTS.get(path.name, 0)
 
@@ -684,7 +682,7 @@ def test_missing_genes_are_unknown_and_missing_values_are_nan(tmp_path: Path, di
 
 
 @pytest.mark.conformance
-@pytest.mark.skipif(not PARQUET_TESTING.exists(), reason="the shared files are not here")
+@needs_files
 @pytest.mark.parametrize("path", sorted(PARQUET_TESTING.glob("bad_data/*.parquet")), ids=lambda p: p.name)
 def test_bad_files_are_errors_or_right(path: Path) -> None:
     ours = dump(path)
