@@ -192,9 +192,6 @@ class Dataset {
   explicit Dataset(std::shared_ptr<const internal::DatasetImpl> impl);
 
  private:
-  Result<std::shared_ptr<const Dataset>> with_vars(std::span<const std::int64_t> columns,
-                                                   std::span<const std::string> zeros) const;
-
   std::shared_ptr<const internal::DatasetImpl> impl_;
 };
 

@@ -76,6 +76,15 @@ Result<std::shared_ptr<const Dataset>> make_selection(const View& from, Result<P
   return make_dataset(from.opened(), std::move(parts).value(), from.vars());
 }
 
+// The rows of `view` with these columns of `from` (nullptr: of the opened files); see select_columns().
+Result<std::shared_ptr<const Dataset>> make_panel(const View& view, const VarSpace* from,
+                                                  std::span<const std::int64_t> columns,
+                                                  std::span<const std::string> zeros) {
+  PENSTOCK_ASSIGN_OR_RETURN(auto vars, select_columns(*view.opened(), from, columns, zeros));
+  PENSTOCK_ASSIGN_OR_RETURN(auto parts, with_columns(*view.opened(), view.parts(), *vars));
+  return make_dataset(view.opened(), std::move(parts), std::move(vars));
+}
+
 Result<std::vector<Parts>> split_selection(const OpenedFiles& opened, std::span<const FilePart> parts,
                                            std::span<const double> fractions, const SplitOptions& options) {
   MemoryBudget& budget = *opened.budget;
@@ -191,7 +200,7 @@ Result<std::shared_ptr<const Dataset>> Dataset::select_vars(std::span<const std:
   if (std::any_of(columns.begin(), columns.end(), [](std::int64_t c) { return c < 0; })) {
     return Status::invalid_argument("a gene's number is negative");
   }
-  return with_vars(columns, {});
+  return internal::make_panel(view(*this), view(*this).vars().get(), columns, {});
 }
 
 Result<std::shared_ptr<const Dataset>> Dataset::select_var_names(std::span<const std::string> names,
@@ -223,16 +232,7 @@ Result<std::shared_ptr<const Dataset>> Dataset::select_var_names(std::span<const
       const auto columns,
       internal::find_names(key.empty() ? var_names() : of_key, names, rule,
                            key.empty() ? "gene" : fmt::format("gene with var '{}'", key), &zeros));
-  return with_vars(columns, zeros);
-}
-
-Result<std::shared_ptr<const Dataset>> Dataset::with_vars(std::span<const std::int64_t> columns,
-                                                          std::span<const std::string> zeros) const {
-  const auto& mine = view(*this);
-  PENSTOCK_ASSIGN_OR_RETURN(auto vars,
-                            internal::select_columns(*mine.opened(), mine.vars().get(), columns, zeros));
-  PENSTOCK_ASSIGN_OR_RETURN(auto parts, internal::with_columns(*mine.opened(), impl_->parts(), *vars));
-  return internal::make_dataset(mine.opened(), std::move(parts), std::move(vars));
+  return internal::make_panel(view(*this), view(*this).vars().get(), columns, zeros);
 }
 
 std::vector<std::int64_t> Dataset::var_columns_opened() const {
@@ -247,15 +247,12 @@ std::vector<std::int64_t> Dataset::var_columns_opened() const {
 
 Result<std::shared_ptr<const Dataset>> Dataset::select_opened(std::span<const std::int64_t> columns,
                                                               std::span<const std::string> names) const {
-  const auto& mine = view(*this);
   std::vector<std::string> zeros;
   for (std::size_t i = 0; i < columns.size() && i < names.size(); ++i) {
     if (columns[i] == internal::kZero) zeros.push_back(names[i]);
   }
   if (columns.size() != names.size()) return Status::invalid_argument("columns and names differ in number");
-  PENSTOCK_ASSIGN_OR_RETURN(auto vars, internal::select_columns(*mine.opened(), nullptr, columns, zeros));
-  PENSTOCK_ASSIGN_OR_RETURN(auto parts, internal::with_columns(*mine.opened(), impl_->parts(), *vars));
-  return internal::make_dataset(mine.opened(), std::move(parts), std::move(vars));
+  return internal::make_panel(view(*this), nullptr, columns, zeros);
 }
 
 Result<std::shared_ptr<const Dataset>> Dataset::select_slice(std::uint64_t start, std::uint64_t stop,

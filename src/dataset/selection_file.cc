@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/byte_reader.h"
+#include "base/fnv1a.h"
 #include "dataset/selection_builder.h"
 #include "io/file.h"
 #include "io/replace_file.h"
@@ -19,11 +20,6 @@ namespace {
 
 constexpr std::string_view kMagic = "PNSTSEL1";
 constexpr std::uint32_t kVersion = 1;
-
-std::uint64_t fnv1a(std::string_view bytes, std::uint64_t hash = 0xcbf29ce484222325) {
-  for (const char c : bytes) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-  return hash;
-}
 
 template <class T>
 void put(std::string& out, T value) {

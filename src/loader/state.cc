@@ -7,6 +7,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "base/fnv1a.h"
 #include "base/permutation.h"
 #include "penstock/memory_budget.h"
 
@@ -220,11 +221,7 @@ std::string digest_of(const SourceTraits& t) {
 
 std::string digest_of(std::span<const std::string> names) {
   Digest d;
-  for (const std::string& name : names) {
-    std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a
-    for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
-    d.add(hash);
-  }
+  for (const std::string& name : names) d.add(fnv1a(name));
   return d.text();
 }
 
