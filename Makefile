@@ -33,14 +33,14 @@ setup: ## System packages (apt) and the .venv
 
 build: package build-release ## The core, its tests and benchmarks (build/release) and the Python package (.venv)
 
-setup-test: setup # what only tests need: clang, a browser
+setup-test: setup # what only tests need: clang, a browser, Python frameworks
 	@tools/setup.sh test
 
 demo: package ## Train on a Tahoe-shaped set (FORMAT=parquet), or on yours: DATA="a.h5ad b.h5ad" LABEL=cell_type
 	@$(PY) examples/demo.py $(if $(FORMAT),--format $(FORMAT)) $(if $(DATA),--data $(DATA)) $(if $(LABEL),--label '$(LABEL)') $(ARGS)
 
 test: setup-test ## Everything: lint, C++ and Python tests, sanitizers (< 25 minutes on 2 cores)
-	@tools/run_steps.sh lint docs test-cpp test-python test-peers test-asan test-tsan test-fuzz
+	@PENSTOCK_FRAMEWORKS=required tools/run_steps.sh lint docs test-cpp test-python test-peers test-asan test-tsan test-fuzz
 
 check: setup ## The fast part: lint, C++ and Python tests that are not slow (< 5 minutes)
 	@FAST=1 tools/run_steps.sh lint test-cpp test-python

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything a clone needs before it can build: system packages (apt), a .venv with the pinned Python packages.
-# Quick when everything is there. `make setup` and, through it, every other target run this; `setup.sh test` adds the
-# system packages that only tests need (a fuzzing compiler, a browser).
+# Quick when everything is there. `make setup` and, through it, every other target run this; `setup.sh test` adds what
+# only tests need: system packages (a fuzzing compiler, a browser) and Python frameworks.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -9,9 +9,10 @@ PACKAGES=(gcc g++ make cmake ninja-build ccache pkg-config clang-format python3-
   libdeflate-dev zlib1g-dev liblzf-dev libsnappy-dev libzstd-dev liblz4-dev libbrotli-dev libhwy-dev libfmt-dev libcli11-dev nlohmann-json3-dev libroaring-dev
   libgtest-dev libgmock-dev libbenchmark-dev)
 TEST_PACKAGES=(clang libclang-rt-dev chromium)
-[[ ${1:-} == test ]] && PACKAGES+=("${TEST_PACKAGES[@]}")
 REQUIREMENTS=tools/requirements-dev.txt
+TEST_REQUIREMENTS=tools/requirements-frameworks.txt
 VENV=.venv
+[[ ${1:-} == test ]] && PACKAGES+=("${TEST_PACKAGES[@]}")
 
 say() { printf '[setup] %s\n' "$*" >&2; }
 die() { printf '[setup] error: %s\n' "$*" >&2; exit 1; }
@@ -75,7 +76,19 @@ python_packages() {
   $VENV/bin/python -c '' 2>/dev/null || "$python" -m venv --clear $VENV
   $VENV/bin/python -m pip install --disable-pip-version-check --no-input -q -r "$REQUIREMENTS" ||
     die "pip could not install $REQUIREMENTS (see above). It needs a package index: check the network or pip's settings"
+  rm -f $VENV/.setup-test-key
   printf '%s\n' "$key" >$VENV/.setup-key
+}
+
+# Constrained to the versions above.
+test_packages() {
+  local key
+  key=$(cat $VENV/.setup-key "$TEST_REQUIREMENTS" | sha256sum)
+  if [[ $(cat $VENV/.setup-test-key 2>/dev/null) == "$key" ]]; then return; fi
+  say "installing the frameworks that tests use into $VENV"
+  $VENV/bin/python -m pip install --disable-pip-version-check --no-input -q -r "$TEST_REQUIREMENTS" -c "$REQUIREMENTS" ||
+    die "pip could not install $TEST_REQUIREMENTS (see above)"
+  printf '%s\n' "$key" >$VENV/.setup-test-key
 }
 
 # Two makes at once must not install at once: the lock is on the project's folder.
@@ -83,3 +96,4 @@ exec 9<.
 flock 9
 system_packages
 python_packages
+if [[ ${1:-} == test ]]; then test_packages; fi

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import anndata
 import h5py
 import numpy as np
 import pandas as pd
+import pytest
 import scipy.sparse as sp
 
 import penstock
@@ -163,6 +165,14 @@ def indices(batches: Iterable[penstock.Batch]) -> list[np.ndarray]:
 def flat(batches: Iterable[penstock.Batch]) -> np.ndarray:
     parts = indices(batches)
     return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
+
+
+def framework(name: str) -> Any:
+    """The module of a framework that only tests use. Without it the caller is skipped, but never in `make test`,
+    which installs them all."""
+    if os.environ.get("PENSTOCK_FRAMEWORKS") == "required":
+        return importlib.import_module(name)
+    return pytest.importorskip(name, reason=f"{name} is not installed (make setup-test)")
 
 
 def run_python(code: str, *args: str, timeout: float = 120, **env: str) -> subprocess.CompletedProcess[str]:
