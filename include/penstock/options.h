@@ -68,6 +68,18 @@ struct LoaderOptions {
   std::optional<double> normalize_total;
   // The natural logarithm of 1 + value, after normalize_total. Floating dtypes only.
   bool log1p = false;
+  // Rows of an epoch, over all ranks; 0: every selected row once. Another number takes that many of them,
+  // spread evenly; with fewer than half of the rows, several epochs share them (plan/sampling.h).
+  std::uint64_t epoch_size = 0;
+  // How often rows come, relative to each other, in an epoch of epoch_size rows (0: as many as are selected):
+  // a number for each selected row, or an obs column of numbers, or of categories whose weights are listed
+  // (the others, and missing ones, weigh 1). Finite, >= 0; a row of weight 0 never comes.
+  std::shared_ptr<const std::vector<double>> weights;
+  std::string weights_column;
+  std::map<std::string, double> category_weights;
+  // An obs column of categories, strings, integers or booleans, whose values come equally often. With
+  // weights, those say how often rows come among those of the same value.
+  std::string balance;
   bool drop_last = false;
   std::uint32_t rank = 0, world_size = 1;
   std::uint32_t threads = 0;     // decode threads; 0: the cores this process may use (affinity, cgroup quota)

@@ -20,7 +20,18 @@ struct EpochCost {
 
 struct Plan {
   // data
-  std::uint64_t n_files = 0, n_rows = 0, n_cols = 0;
+  std::uint64_t n_files = 0;
+  std::uint64_t n_rows = 0;      // of an epoch, over all ranks
+  std::uint64_t n_selected = 0;  // rows of the Dataset; n_rows unless they are sampled
+  std::uint64_t n_cols = 0;
+  // Where epochs do not hold every row once: what rows are balanced and weighted by ("" when they are not),
+  // how many epochs share the data, an upper bound of how often a row comes in an epoch, how many different
+  // rows one is expected to hold, and so how often each of those comes on average (in a window as in the
+  // epoch: its copies are read together).
+  bool sampled = false;
+  std::string balance, weights;
+  std::uint64_t epochs_per_pass = 1, most_copies = 1, distinct_rows = 0;
+  double copies_per_window = 1;
   // order
   bool shuffle = true;
   std::uint64_t seed = 0;

@@ -42,6 +42,11 @@ struct LoaderState {
   bool shuffle = true, drop_last = false;
   bool block_rows_exact = false;  // blocks of exactly block_rows; else cut where the storage has boundaries
 
+  // Which rows an epoch holds and how often: 0 and empty where it is every selected row once.
+  std::uint64_t epoch_size = 0;
+  std::string balance, weights;  // in words
+  std::string masses;            // digest of the weights of blocks
+
   // What the rows are. Digests are 16 hexadecimal digits.
   std::string matrix;
   std::uint64_t n_obs = 0, n_vars = 0;  // selected

@@ -10,11 +10,14 @@
 #include "base/types.h"
 #include "dataset/dataset_impl.h"
 #include "loader/labels.h"
+#include "loader/weights.h"
 #include "penstock/memory_budget.h"
 #include "penstock/options.h"
 #include "plan/blocks.h"
 #include "plan/lineage.h"
+#include "plan/sampling.h"
 #include "plan/sizing.h"
+#include "plan/tape.h"
 #include "plan/windows.h"
 
 namespace penstock::loader {
@@ -34,9 +37,11 @@ struct EngineConfig {
   std::vector<internal::FilePart> parts;   // sources possibly resident twins
   Labels labels;
   plan::BlockTable blocks;
-  plan::Share share;                      // of a whole epoch
-  std::optional<plan::EpochPart> resume;  // what is left of the epoch that LoaderOptions::resume stands in
-  LoaderState state;                      // of epoch 0's beginning; blocks and windows as they are
+  RowWeights weights;
+  std::optional<plan::Sampling> sampling;  // where it is not every row once
+  plan::Share share;                       // of a whole epoch
+  std::optional<plan::EpochPart> resume;   // what is left of the epoch that LoaderOptions::resume stands in
+  LoaderState state;                       // of epoch 0's beginning; blocks and windows as they are
   plan::WindowSizing window;
   plan::RestSizing rest;
   plan::BatchBytes batch;
@@ -58,6 +63,16 @@ struct EngineConfig {
   // Entries of a row as delivered.
   std::uint64_t longest_delivered() const { return std::min<std::uint64_t>(longest_row, n_cols); }
   ByteCount scratch_per_worker() const;
+  ByteCount copies_bytes() const;  // see WorkerState::copies
+  // Rows of an epoch, over all ranks.
+  std::uint64_t epoch_rows() const { return sampling ? sampling->epoch_size() : blocks.rows(); }
+  plan::Tape tape(std::uint64_t epoch) const {
+    return {&blocks, options.shuffle, options.seed, epoch, sampling ? &*sampling : nullptr};
+  }
+  // The rows of a file to read for a segment, appended to `out`: with a sampling all of the block's, because
+  // which of them are wanted follows from weights that may come with them.
+  void rows_to_read(const plan::Segment& segment, const plan::TapeRuns* line,
+                    std::vector<RowRange>& out) const;
   // This rank's part of an epoch from its beginning.
   plan::EpochPart whole_epoch(std::uint64_t epoch) const;
 };

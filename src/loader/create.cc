@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <optional>
 
 #include "base/checked.h"
@@ -48,6 +49,11 @@ Status check_options(const LoaderOptions& o) {
         fmt::format("at most {} obs columns can travel with the rows, {} were asked for; join the rest "
                     "through batch.index",
                     kMaxObsColumns, o.obs.size()));
+  }
+  if (o.epoch_size > plan::kMostEpochRows) {
+    return Status::invalid_argument(fmt::format("epoch_size must be at most {}, not {}",
+                                                format_count(plan::kMostEpochRows),
+                                                format_count(o.epoch_size)));
   }
   if (o.normalize_total && !(*o.normalize_total > 0 && *o.normalize_total < 1e30)) {
     return Status::invalid_argument(
@@ -217,6 +223,11 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
     impl->categories.emplace_back(name, label.categories);
     labels.push_back(std::move(label));
   }
+  const std::vector<std::string> hidden = hidden_columns(options);
+  for (const std::string& name : hidden) {
+    PENSTOCK_ASSIGN_OR_RETURN(auto label, data.label(name, nullptr));
+    labels.push_back(std::move(label));
+  }
   const bool resident = static_cast<double>(offsets_bytes + Labels::resident_bytes(labels, all_rows)) <=
                         kResidentShare * static_cast<double>(in.memory);
   if (resident) {
@@ -226,9 +237,16 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
       part.source = *std::move(twin);
     }
   }
-  auto built = Labels::build(std::move(labels), c.parts, resident, *budget);
+  auto built = Labels::build(std::move(labels), hidden.size(), c.parts, resident, *budget);
   if (!built.ok()) return does_not_fit(built.status());
   c.labels = *std::move(built);
+  const std::uint64_t epoch_rows = options.epoch_size == 0 ? data.n_obs() : options.epoch_size;
+  if (is_sampled(options)) {
+    auto weights = RowWeights::build(options, c.labels, c.parts, *budget);
+    if (!weights.ok()) return does_not_fit(weights.status());
+    c.weights = *std::move(weights);
+    in.most_copies = c.weights.most_copies(std::max(epoch_rows, data.n_obs()));
+  }
 
   // Numbers that the window follows from.
   auto sample = take_sample(c.parts, c.n_cols, c.stored, *budget);
@@ -242,7 +260,7 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
   in.label_output_bytes = c.labels.output_bytes() + (options.totals ? sizeof(double) : 0);
   in.window_rows = options.window_rows;
   in.block_rows = options.block_rows;
-  in.n_rows = data.n_obs();
+  in.n_rows = epoch_rows;
   in.n_cols = c.n_cols;
   in.rows_per_chunk = chunks > 0 ? chunk_rows / chunks : 0;
   in.head_cost = plan::head_cost(cheap_heads, rows_cross_chunks);
@@ -250,10 +268,13 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
   c.head_cost = in.head_cost;
   in.value_bytes_in_window = sample->value_bytes;
   const std::uint64_t most_entries =
-      in.lengths.longest_sum(std::min(options.batch_size, std::max<std::uint64_t>(1, in.n_rows)));
+      plan::most_entries(in, std::min(options.batch_size, std::max<std::uint64_t>(1, in.n_rows)));
   c.csr_index = most_entries < kMaxBatch && c.n_cols < kMaxBatch ? NumericType::i32 : NumericType::i64;
   in.index_bytes = numeric_size(c.csr_index);
-  if (!options.shuffle) in.ordered_entries = ordered_entries(c.parts, options.batch_size);
+  if (!options.shuffle) {
+    in.ordered_entries = is_sampled(options) ? plan::most_entries(in, 4 * options.batch_size)
+                                             : ordered_entries(c.parts, options.batch_size);
+  }
   PENSTOCK_ASSIGN_OR_RETURN(c.window, size_window(in, options));
   const bool exact = options.block_rows != 0 || (options.resume && options.resume->block_rows_exact);
   c.batch = plan::batch_bytes(in, c.window.q_eff);
@@ -262,7 +283,19 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
   auto blocks = plan::BlockTable::build(c.parts, c.window.block_rows, exact, *budget);
   if (!blocks.ok()) return does_not_fit(blocks.status());
   c.blocks = *std::move(blocks);
-  c.share = plan::rank_share(c.blocks.rows(), options.rank, options.world_size, options.batch_size,
+  double distinct = static_cast<double>(c.blocks.rows()),
+         rows_per_block = static_cast<double>(c.window.block_rows);
+  if (is_sampled(options)) {
+    auto summed = c.weights.sum(c.blocks, c.labels, epoch_rows, options.seed, c.parts, *budget);
+    if (!summed.ok()) return does_not_fit(summed.status());
+    c.sampling = std::move(summed->sampling);
+    distinct = summed->distinct;
+    rows_per_block = c.sampling->rows_per_visit();
+    c.window.q_eff = plan::effective_rows(static_cast<double>(options.batch_size), rows_per_block,
+                                          static_cast<double>(c.window.window_rows));
+    state.masses = digest_of(*c.sampling);
+  }
+  c.share = plan::rank_share(c.epoch_rows(), options.rank, options.world_size, options.batch_size,
                              options.drop_last);
   state.window_rows = c.window.window_rows;
   state.block_rows = c.window.block_rows;
@@ -306,8 +339,9 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
   rest.obs_bytes = usage.used_by_tag[static_cast<std::size_t>(MemoryTag::obs)];
   if (options.shared_budget) {
     rest.index_bytes = c.index_memory.bytes() + c.blocks.size() * sizeof(plan::Block) +
-                       (resident ? offsets_bytes : 0) + (on_line ? c.resume->line->bytes() : 0);
-    rest.obs_bytes = c.labels.held_bytes();
+                       (resident ? offsets_bytes : 0) + (on_line ? c.resume->line->bytes() : 0) +
+                       (c.sampling ? c.sampling->bytes() : 0);
+    rest.obs_bytes = c.labels.held_bytes() + c.weights.held_bytes();
   }
   rest.scratch_per_thread = c.scratch_per_worker();
   rest.fetch_largest = c.block_fetch_bytes;
@@ -334,7 +368,8 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
   // The plan in words and numbers.
   Plan& p = impl->plan;
   p.n_files = c.parts.size();
-  p.n_rows = c.blocks.rows();
+  p.n_rows = c.epoch_rows();
+  p.n_selected = c.blocks.rows();
   p.n_cols = c.n_cols;
   p.shuffle = options.shuffle;
   p.seed = options.seed;
@@ -342,12 +377,23 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
   p.block_rows = c.window.block_rows;
   p.n_blocks = c.blocks.size();
   p.window_rows = c.window.window_rows;
-  p.blocks_per_window = c.blocks.rows() == 0
+  // Of a tape as long as all epochs that share it.
+  const std::uint64_t tape_rows = c.sampling ? c.sampling->pass_rows() : c.blocks.rows();
+  p.blocks_per_window = tape_rows == 0
                             ? 0
-                            : static_cast<double>(c.blocks.size()) *
-                                  static_cast<double>(std::min(c.window.window_rows, c.blocks.rows())) /
-                                  static_cast<double>(c.blocks.rows());
+                            : static_cast<double>(c.sampling ? c.sampling->n_visits() : c.blocks.size()) *
+                                  static_cast<double>(std::min(c.window.window_rows, p.n_rows)) /
+                                  static_cast<double>(tape_rows);
   p.q_eff = c.window.q_eff;
+  p.sampled = c.sampling.has_value();
+  if (c.sampling) {
+    p.balance = options.balance;
+    p.weights = c.state.weights;
+    p.epochs_per_pass = c.sampling->epochs_per_pass();
+    p.most_copies = std::min(in.most_copies, p.n_rows);
+    p.distinct_rows = static_cast<std::uint64_t>(std::llround(distinct));
+    p.copies_per_window = distinct == 0 ? 0 : static_cast<double>(p.n_rows) / distinct;
+  }
   p.rank = options.rank;
   p.world_size = options.world_size;
   p.rows_this_rank = c.share.last - c.share.first;
@@ -369,7 +415,7 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
   p.requests = cost.requests;
   p.n_rows_of_files = all_rows;
   p.bytes_of_selection = p.bytes_of_all_rows = totals.cost.bytes_to_read;
-  if (p.n_rows < p.n_rows_of_files) {
+  if (p.n_selected < p.n_rows_of_files) {
     PENSTOCK_ASSIGN_OR_RETURN(p.bytes_of_all_rows, bytes_of_all_rows(c));
   }
   ByteCount stored = 0;
@@ -382,14 +428,20 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
   }
   p.read_amplification =
       stored == 0 ? 1 : static_cast<double>(totals.cost.bytes_to_read) / static_cast<double>(stored);
+  // With a sampling more or fewer rows are decoded than delivered.
+  const double decoded = c.sampling && totals.cost.bytes_to_decode > 0
+                             ? static_cast<double>(c.blocks.rows()) *
+                                   static_cast<double>(cost.bytes_to_decode) /
+                                   static_cast<double>(totals.cost.bytes_to_decode)
+                             : static_cast<double>(p.rows_this_rank);
   p.seconds_per_epoch =
-      (sample->seconds_per_row + kScatterSeconds) * static_cast<double>(p.rows_this_rank) / p.threads;
+      (sample->seconds_per_row * decoded + kScatterSeconds * static_cast<double>(p.rows_this_rank)) /
+      p.threads;
   plan::WindowSequence windows(c.share, options.batch_size, c.window.window_rows, true);
   if (const auto first = windows.next()) {
     p.first_window_rows = first->rows;
-    p.first_q_eff =
-        plan::effective_rows(static_cast<double>(options.batch_size),
-                             static_cast<double>(c.window.block_rows), static_cast<double>(first->rows));
+    p.first_q_eff = plan::effective_rows(static_cast<double>(options.batch_size), rows_per_block,
+                                         static_cast<double>(first->rows));
     for (auto window = first; window && window->ramp; window = windows.next()) {
       p.ramp_batches += window->n_batches;
     }
@@ -411,7 +463,7 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
     if (c.labels.missing()[i] > 0) {
       p.notes.push_back(
           fmt::format("obs '{}': {} of {} rows have no value among its categories and come as {}",
-                      options.obs[i], format_count(c.labels.missing()[i]), format_count(p.n_rows),
+                      options.obs[i], format_count(c.labels.missing()[i]), format_count(p.n_selected),
                       c.labels.columns()[i].kind == ObsKind::category ? "-1" : "NaN"));
     }
   }
@@ -455,6 +507,10 @@ std::optional<ByteCount> enough_memory(const std::shared_ptr<const Dataset>& dat
 
 Result<std::unique_ptr<internal::LoaderImpl>> create_loader(std::shared_ptr<const Dataset> dataset,
                                                             LoaderOptions options) {
+  // Every row once is not sampling.
+  if (options.epoch_size == dataset->impl().n_obs() && options.balance.empty() &&
+      options.weights_column.empty() && !options.weights)
+    options.epoch_size = 0;
   const LoaderState state = describe(dataset->impl(), options);
   auto planned = plan_loader(dataset, options, state);
   if (!planned.ok()) {

@@ -57,6 +57,16 @@ Result<std::unique_ptr<Engine>> Engine::create(EngineConfig config) {
   return engine;
 }
 
+void EngineConfig::rows_to_read(const plan::Segment& segment, const plan::TapeRuns* line,
+                                std::vector<RowRange>& out) const {
+  const plan::Block& block = blocks[segment.block];
+  if (sampling) {
+    plan::selected_ranges(parts[block.file], block, 0, block.selected, out);
+  } else {
+    plan::segment_ranges(parts[block.file], block, segment, line, out);
+  }
+}
+
 plan::EpochPart EngineConfig::whole_epoch(std::uint64_t epoch) const {
   plan::EpochRule rule = rule_of(state);
   rule.epoch = epoch;
@@ -151,8 +161,7 @@ Status Engine::start_epoch(std::optional<std::uint64_t> epoch) {
 
 void Engine::begin_at(plan::EpochPart part) {
   opening_ = std::move(part);
-  tape_ = std::make_unique<plan::Tape>(&config_.blocks, config_.options.shuffle, config_.options.seed,
-                                       opening_.epoch);
+  tape_ = std::make_unique<plan::Tape>(config_.tape(opening_.epoch));
   sequence_ = std::make_unique<plan::WindowSequence>(opening_.share, config_.options.batch_size,
                                                      config_.window.window_rows, opening_.ramp);
   skip_batches_ = sequence_->skip(opening_.batches_done);
@@ -231,7 +240,8 @@ void Engine::admit() {
       task->window = filling_;
       task->block = config_.blocks[task->segment.block];
       const internal::FilePart& part = config_.parts[task->block.file];
-      plan::segment_ranges(part, task->block, task->segment, line_, task->wanted);
+      task->line = line_;
+      config_.rows_to_read(task->segment, line_, task->wanted);
       task->error = part.source->requests(task->wanted, Heads::estimated, task->requests);
       if (task->error.ok()) {
         task->error = config_.labels.requests(

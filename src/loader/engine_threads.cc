@@ -51,14 +51,14 @@ Status decode_rest(const RowSource& source, std::vector<RowRange>& wanted, Scatt
     counts->rereads += list.requests().size();
     return source.decode(rows, Fetched(list.requests(), worker.reread.data()), scratch, sink);
   };
-  drop_rows(wanted, sink.rows());
+  drop_rows(wanted, sink.rows_decoded());
   PENSTOCK_RETURN_IF_ERROR(decode({&wanted.front(), 1}, Heads::whole));
   wanted.erase(wanted.begin());
   if (wanted.empty()) return {};
-  const std::uint64_t before = sink.rows();
+  const std::uint64_t before = sink.rows_decoded();
   const Status status = decode(wanted, Heads::estimated);
   if (!scratch.head_too_short) return status;
-  drop_rows(wanted, sink.rows() - before);
+  drop_rows(wanted, sink.rows_decoded() - before);
   for (const RowRange& range : wanted) PENSTOCK_RETURN_IF_ERROR(decode({&range, 1}, Heads::whole));
   return {};
 }
@@ -294,8 +294,9 @@ void Engine::decode(BlockTask& task, const std::byte* bytes, WorkerState& worker
       status = std::move(prepared).status();
     }
   }
-  Scatter scatter(config_, *task.window, task.segment, file, labels, worker, pledged);
+  Scatter scatter(config_, task, labels, worker, pledged);
   if (status.ok()) {
+    scatter.weigh(task);
     Scratch scratch{worker.source_scratch, &worker.codec};
     scratch.totals = config_.keeps_totals();
     status = part.source->decode(task.wanted, fetched, scratch, scatter);
@@ -305,8 +306,8 @@ void Engine::decode(BlockTask& task, const std::byte* bytes, WorkerState& worker
       status = decode_rest(*part.source, task.wanted, scatter, worker, &again);
     }
   }
-  if (status.ok() && scatter.rows() != task.segment.rows) {
-    status = Status::internal("a block came out with " + std::to_string(scatter.rows()) +
+  if (status.ok() && scatter.rows_placed() != task.segment.rows) {
+    status = Status::internal("a block came out with " + std::to_string(scatter.rows_placed()) +
                               " rows instead of " + std::to_string(task.segment.rows));
   }
   const SourceTraits& traits = part.source->traits();
@@ -329,9 +330,9 @@ void Engine::decode(BlockTask& task, const std::byte* bytes, WorkerState& worker
   record(Clock::now());
   FileCounts& counts = file_counts_[file];
   counts.bytes_read += task.bytes;
-  counts.rows += task.segment.rows;
+  counts.rows += scatter.rows_decoded();
   ++counts.blocks;
-  counters_.rows_decoded += task.segment.rows;
+  counters_.rows_decoded += scatter.rows_decoded();
   ++counters_.blocks_decoded;
   counters_.bytes_decoded +=
       scatter.entries() * (numeric_size(traits.value_type) + numeric_size(traits.index_type));

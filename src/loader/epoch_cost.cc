@@ -19,7 +19,7 @@ class Measure {
              std::vector<ByteCount>* by_file) {
     const plan::Block& block = c_.blocks[segment.block];
     wanted_.clear();
-    plan::segment_ranges(c_.parts[block.file], block, segment, line, wanted_);
+    c_.rows_to_read(segment, line, wanted_);
     return add_wanted(block.file, sign, sum, by_file);
   }
   // All of these rows of a file, selected or not.
@@ -85,7 +85,8 @@ Result<ByteCount> bytes_of_all_rows(const EngineConfig& config) {
 
 Result<EpochCost> epoch_cost(const EngineConfig& config, const plan::EpochPart& part,
                              const BlockTotals* whole, std::vector<ByteCount>* by_file) {
-  const bool all = part.share.first == 0 && part.share.last == config.blocks.rows() && part.batches_done == 0;
+  const bool all = !config.sampling && part.share.first == 0 && part.share.last == config.blocks.rows() &&
+                   part.batches_done == 0;
   EpochCost cost;
   std::vector<ByteCount> files(config.parts.size());
   if (whole != nullptr && all) {
@@ -95,7 +96,7 @@ Result<EpochCost> epoch_cost(const EngineConfig& config, const plan::EpochPart& 
     whole = nullptr;
   }
   Measure measure(config);
-  const plan::Tape tape(&config.blocks, config.options.shuffle, config.options.seed, part.epoch);
+  const plan::Tape tape = config.tape(part.epoch);
   plan::WindowSequence windows(part.share, config.options.batch_size, config.window.window_rows, part.ramp);
   windows.skip(part.batches_done);
   const plan::TapeRuns* line = part.line ? &*part.line : nullptr;

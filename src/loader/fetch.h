@@ -22,6 +22,7 @@ struct BlockTask {
   enum class State : std::uint8_t { empty, reading, read, decoding, done } state = State::empty;
   Window* window = nullptr;
   plan::Segment segment;
+  const plan::TapeRuns* line = nullptr;  // that the segment's rows are on, if any
   plan::Block block;
   std::vector<RowRange> wanted;
   RequestList requests;

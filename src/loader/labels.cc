@@ -93,9 +93,10 @@ ByteCount Labels::resident_bytes(std::span<const internal::Label> labels, std::u
   return bytes;
 }
 
-Result<Labels> Labels::build(std::vector<internal::Label> labels, std::span<const internal::FilePart> parts,
-                             bool resident, MemoryBudget& budget) {
+Result<Labels> Labels::build(std::vector<internal::Label> labels, std::size_t n_hidden,
+                             std::span<const internal::FilePart> parts, bool resident, MemoryBudget& budget) {
   Labels out;
+  out.n_travelling_ = labels.size() - n_hidden;
   std::uint64_t rows = 0;
   std::vector<std::uint64_t> first_row;
   for (const auto& part : parts) {
@@ -106,9 +107,11 @@ Result<Labels> Labels::build(std::vector<internal::Label> labels, std::span<cons
   for (const auto& label : labels) {
     Column column;
     column.kind = label.kind;
-    column.record_offset = out.record_bytes_;
-    out.record_bytes_ += round_up(obs_value_bytes(label.kind), 4);
-    out.output_bytes_ += output_width(label.kind);
+    if (out.columns_.size() < out.n_travelling_) {
+      column.record_offset = out.record_bytes_;
+      out.record_bytes_ += round_up(obs_value_bytes(label.kind), 4);
+      out.output_bytes_ += output_width(label.kind);
+    }
     column.resident = resident || !streams(label);
     std::uint64_t missing = 0;
     if (column.resident) {
@@ -217,32 +220,47 @@ Result<Labels::View> Labels::prepare(std::uint32_t file, RowRange rows, const Fe
 
 void Labels::View::write(RowIndex row, std::byte* record) const {
   const std::byte* streamed = streamed_;
-  for (std::size_t i = 0; i < labels_->columns_.size(); ++i) {
-    const Column& column = labels_->columns_[i];
-    std::byte* out = record + column.record_offset;
-    if (!column.resident) {
-      const internal::Label& label = labels_->labels_[i];
-      const std::size_t item = obs_value_bytes(label.files[file_].column->kind());
-      convert_value(label, file_, streamed + (row - rows_.first) * item, out);
-      streamed += round_up(rows_.size() * item, 64);
-      continue;
-    }
-    const std::byte* value = column.values.data() + (column.first_row[file_] + row) * column.width;
-    if (column.kind != ObsKind::category) {
-      std::memcpy(out, value, column.width);
-    } else {
-      const std::int32_t code = column.width == 1   ? load<std::int8_t>(value)
-                                : column.width == 2 ? load<std::int16_t>(value)
-                                                    : load<std::int32_t>(value);
-      store(out, code);
-    }
+  for (std::size_t i = 0; i < labels_->n_travelling_; ++i) {
+    read(i, row, streamed, record + labels_->columns_[i].record_offset);
+    streamed += streamed_bytes(i);
+  }
+}
+
+void Labels::View::read(std::size_t column, RowIndex row, std::byte* value) const {
+  const std::byte* streamed = streamed_;
+  for (std::size_t i = 0; i < column; ++i) streamed += streamed_bytes(i);
+  read(column, row, streamed, value);
+}
+
+ByteCount Labels::View::streamed_bytes(std::size_t column) const {
+  if (labels_->columns_[column].resident) return 0;
+  return round_up(rows_.size() * obs_value_bytes(labels_->labels_[column].files[file_].column->kind()), 64);
+}
+
+void Labels::View::read(std::size_t column_number, RowIndex row, const std::byte* streamed,
+                        std::byte* out) const {
+  const Column& column = labels_->columns_[column_number];
+  if (!column.resident) {
+    const internal::Label& label = labels_->labels_[column_number];
+    const std::size_t item = obs_value_bytes(label.files[file_].column->kind());
+    convert_value(label, file_, streamed + (row - rows_.first) * item, out);
+    return;
+  }
+  const std::byte* value = column.values.data() + (column.first_row[file_] + row) * column.width;
+  if (column.kind != ObsKind::category) {
+    std::memcpy(out, value, column.width);
+  } else {
+    const std::int32_t code = column.width == 1   ? load<std::int8_t>(value)
+                              : column.width == 2 ? load<std::int16_t>(value)
+                                                  : load<std::int32_t>(value);
+    store(out, code);
   }
 }
 
 std::uint64_t Labels::unpack(const std::byte* record, std::uint64_t row,
                              std::span<std::byte* const> outputs) const {
   std::uint64_t missing = 0;
-  for (std::size_t i = 0; i < columns_.size(); ++i) {
+  for (std::size_t i = 0; i < n_travelling_; ++i) {
     const Column& column = columns_[i];
     const std::byte* in = record + column.record_offset;
     switch (column.kind) {

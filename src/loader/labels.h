@@ -1,5 +1,6 @@
 // Labels by row: the obs columns that travel with the rows, either resident (narrow arrays in memory) or read
-// again with each block.
+// again with each block. Behind them there may be columns that do not travel: those that rows are weighted
+// by.
 //
 // Thread contract: immutable after build; a View belongs to one worker.
 #pragma once
@@ -26,11 +27,14 @@ class Labels {
   // Bytes that resident labels would take for `rows` rows (columns that cannot stream count either way).
   static ByteCount resident_bytes(std::span<const internal::Label> labels, std::uint64_t rows);
 
-  // Reads every column once when resident (or where a column cannot stream); reserves under `obs`.
-  static Result<Labels> build(std::vector<internal::Label> labels, std::span<const internal::FilePart> parts,
-                              bool resident, MemoryBudget& budget);
+  // Reads every column once when resident (or where a column cannot stream); reserves under `obs`. The last
+  // `n_hidden` columns do not travel.
+  static Result<Labels> build(std::vector<internal::Label> labels, std::size_t n_hidden,
+                              std::span<const internal::FilePart> parts, bool resident, MemoryBudget& budget);
 
-  std::span<const internal::Label> columns() const { return labels_; }
+  // Those that travel, and with those that do not.
+  std::span<const internal::Label> columns() const { return {labels_.data(), n_travelling_}; }
+  std::span<const internal::Label> all_columns() const { return labels_; }
   // Bytes of one row's labels in the window: int32 codes, numbers at their width; a multiple of 4.
   ByteCount record_bytes() const { return record_bytes_; }
   // Bytes of one row's labels in a batch: int64 codes and integers, f32, f64, bool.
@@ -48,9 +52,13 @@ class Labels {
    public:
     // Writes record_bytes() for a row of the prepared range.
     void write(RowIndex row, std::byte* record) const;
+    // Writes one of all_columns(): its kind's obs_value_bytes(), codes as int32.
+    void read(std::size_t column, RowIndex row, std::byte* value) const;
 
    private:
     friend class Labels;
+    void read(std::size_t column, RowIndex row, const std::byte* streamed, std::byte* value) const;
+    ByteCount streamed_bytes(std::size_t column) const;  // that its values take
     const Labels* labels_ = nullptr;
     std::uint32_t file_ = 0;
     RowRange rows_;
@@ -77,6 +85,7 @@ class Labels {
                               std::uint32_t width, std::uint64_t* missing);
 
   std::vector<internal::Label> labels_;
+  std::size_t n_travelling_ = 0;
   std::vector<Column> columns_;
   std::vector<std::uint64_t> missing_;
   ByteCount record_bytes_ = 0, output_bytes_ = 0, held_bytes_ = 0;

@@ -5,9 +5,12 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "loader/config.h"
+#include "loader/fetch.h"
+#include "loader/segment_copies.h"
 #include "loader/window.h"
 #include "loader/worker_state.h"
 #include "plan/tape.h"
@@ -21,16 +24,11 @@ double row_total(const CsrTile& tile, std::size_t i, const EncodedRow& row);
 class Scatter : public RowSink {
  public:
   // `pledged`: pages set aside for this block. Rows beyond them compete for free pages and are deferred
-  // without one.
-  Scatter(const EngineConfig& config, Window& window, const plan::Segment& segment, std::uint32_t file,
-          const Labels::View& labels, WorkerState& worker, std::uint32_t pledged)
-      : config_(config),
-        window_(window),
-        segment_(segment),
-        file_(file),
-        labels_(labels),
-        worker_(worker),
-        pledged_(pledged) {}
+  // without one. Where rows are sampled, weigh() comes before csr().
+  Scatter(const EngineConfig& config, const BlockTask& task, const Labels::View& labels, WorkerState& worker,
+          std::uint32_t pledged);
+  // Finds out how often each row is wanted, from labels that are prepared.
+  void weigh(const BlockTask& task);
   // Counts what is left to count.
   ~Scatter() override { count_rows(); }
 
@@ -44,13 +42,17 @@ class Scatter : public RowSink {
   void count_rows();
 
   bool wants_totals() const { return config_.keeps_totals(); }
-  std::uint64_t rows() const { return done_; }
+  std::uint64_t rows_decoded() const { return decoded_; }
+  // Of the segment; a row that is decoded has any number of places where rows are sampled.
+  std::uint64_t rows_placed() const { return done_; }
   std::uint64_t entries() const { return entries_; }
   double seconds() const { return std::chrono::duration<double>(took_).count(); }  // in csr()
   std::uint64_t deferred() const { return deferred_; }
   std::uint32_t pledged_left() const { return pledged_; }
 
  private:
+  void put(const CsrTile& tile, std::size_t i, const EncodedRow& row, std::uint64_t place);
+  void fail(std::uint64_t place, std::uint32_t error);
   void finish_row(std::uint64_t place) {
     const auto bin = static_cast<std::uint32_t>(window_.bin_of(place));
     if (worker_.rows_in_bin[bin]++ == 0) worker_.bins_touched.push_back(bin);
@@ -64,7 +66,8 @@ class Scatter : public RowSink {
   WorkerState& worker_;
   std::uint32_t pledged_;
   std::chrono::steady_clock::duration took_{};
-  std::uint64_t done_ = 0, entries_ = 0, deferred_ = 0;
+  std::uint64_t decoded_ = 0, done_ = 0, entries_ = 0, deferred_ = 0;
+  std::optional<SegmentCopies> copies_;  // where rows are sampled
 };
 
 }  // namespace penstock::loader

@@ -9,6 +9,7 @@
 
 #include "base/fnv1a.h"
 #include "base/permutation.h"
+#include "loader/weights.h"
 #include "penstock/memory_budget.h"
 
 namespace penstock {
@@ -105,6 +106,10 @@ std::string LoaderState::to_json() const {
   j["block_rows"] = block_rows;
   j["block_rows_exact"] = block_rows_exact;
   j["blocks"] = blocks;
+  j["epoch_size"] = epoch_size;
+  j["balance"] = balance;
+  j["weights"] = weights;
+  j["masses"] = masses;
   j["matrix"] = matrix;
   j["n_obs"] = n_obs;
   j["n_vars"] = n_vars;
@@ -150,6 +155,10 @@ Result<LoaderState> LoaderState::from_json(std::string_view text) {
       .number("block_rows", &s.block_rows)
       .flag("block_rows_exact", &s.block_rows_exact)
       .text("blocks", &s.blocks)
+      .number("epoch_size", &s.epoch_size, plan::kMostEpochRows)
+      .text("balance", &s.balance)
+      .text("weights", &s.weights)
+      .text("masses", &s.masses)
       .text("matrix", &s.matrix)
       .number("n_obs", &s.n_obs)
       .number("n_vars", &s.n_vars)
@@ -288,6 +297,14 @@ LoaderState describe(const internal::DatasetImpl& data, const LoaderOptions& opt
   s.batch_size = options.batch_size;
   s.shuffle = options.shuffle;
   s.drop_last = options.drop_last;
+  if (is_sampled(options)) {
+    s.epoch_size = options.epoch_size == 0 ? data.n_obs() : options.epoch_size;
+    s.balance = options.balance;
+    s.weights = options.weights                    ? "an array"
+                : options.weights_column.empty()   ? ""
+                : options.category_weights.empty() ? options.weights_column
+                                                   : "categories of " + options.weights_column;
+  }
   s.matrix = data.matrix();
   s.n_obs = data.n_obs();
   s.n_vars = data.n_vars();
@@ -315,6 +332,15 @@ std::string digest_of(const plan::BlockTable& blocks) {
     d.add(std::uint64_t{b.file} << 32 | b.first_row).add(std::uint64_t{b.rows} << 32 | b.selected);
   }
   return d.text();
+}
+
+std::string digest_of(const plan::Sampling& sampling) {
+  Digest d;
+  for (std::uint64_t b = 0; b < sampling.n_blocks(); ++b) {
+    const plan::Sampling::Stretch block = sampling.stretch(b);
+    d.add(block.last - block.first);
+  }
+  return d.add(sampling.pass_rows()).text();
 }
 
 Status compare(const LoaderState& checkpoint, const LoaderState& here) {
@@ -345,19 +371,30 @@ Status compare(const LoaderState& checkpoint, const LoaderState& here) {
   d.compare("shuffle", checkpoint.shuffle, here.shuffle);
   d.compare("batch_size", checkpoint.batch_size, here.batch_size);
   d.compare("drop_last", checkpoint.drop_last, here.drop_last);
+  d.compare("epoch_size", checkpoint.epoch_size, here.epoch_size);
+  d.compare("balance", checkpoint.balance, here.balance);
+  d.compare("weights", checkpoint.weights, here.weights);
   if (!checkpoint.blocks.empty() && !here.blocks.empty()) {
     d.compare("window_rows", checkpoint.window_rows, here.window_rows);
     d.compare("block_rows", checkpoint.block_rows, here.block_rows);
     d.compare("block_rows are exact", checkpoint.block_rows_exact, here.block_rows_exact);
     if (checkpoint.block_rows == here.block_rows && checkpoint.files == here.files)
       d.same("where blocks begin and end", checkpoint.blocks, here.blocks);
+    if (checkpoint.blocks == here.blocks && checkpoint.weights == here.weights &&
+        checkpoint.balance == here.balance)
+      d.same("the weights of rows", checkpoint.masses, here.masses);
   }
   return d.status();
 }
 
 plan::EpochRule rule_of(const LoaderState& state) {
-  return {state.n_obs,   state.batch_size, state.window_rows, state.drop_last,
-          state.shuffle, state.seed,       state.epoch};
+  return {state.epoch_size == 0 ? state.n_obs : state.epoch_size,
+          state.batch_size,
+          state.window_rows,
+          state.drop_last,
+          state.shuffle,
+          state.seed,
+          state.epoch};
 }
 
 }  // namespace penstock::loader

@@ -1,6 +1,7 @@
 #include "loader/worker_state.h"
 
 #include "base/checked.h"
+#include "loader/segment_copies.h"
 
 namespace penstock::loader {
 namespace {
@@ -13,8 +14,13 @@ ByteCount EngineConfig::scratch_per_worker() const {
          round_up(block_fetch_bytes, kAlign) +
          (options.format == BatchFormat::dense ? round_up(n_cols * numeric_size(output) + kAlign, kAlign)
                                                : 0) +
+         round_up(copies_bytes(), kAlign) +
          (transforms() ? 2 * round_up(longest_delivered() * sizeof(double), kAlign) : 0) +
          CodecContext::fixed_bytes() + 2 * window.n_bins * sizeof(std::uint32_t) + 4096;
+}
+
+ByteCount EngineConfig::copies_bytes() const {
+  return sampling ? SegmentCopies::bytes_needed(blocks.largest()) : 0;
 }
 
 Result<std::unique_ptr<WorkerState>> WorkerState::create(const EngineConfig& config) {
@@ -37,6 +43,7 @@ Result<std::unique_ptr<WorkerState>> WorkerState::create(const EngineConfig& con
     state->dense_row = carve(config.n_cols * numeric_size(config.output));
   if (config.transforms())
     state->row = carve(2 * round_up(config.longest_delivered() * sizeof(double), kAlign));
+  state->copies = carve(config.copies_bytes());
   state->rows_in_bin.resize(config.window.n_bins);
   state->bins_touched.reserve(config.window.n_bins);
   return state;

@@ -23,6 +23,7 @@ struct WorkerState {
   std::span<std::byte> source_scratch, label_scratch, reread, dense_row;
   std::span<std::byte>
       row;  // a row on its way to be transformed, in EngineConfig::stored and in the output type
+  std::span<std::byte> copies;  // of a block's rows, where rows are sampled
   std::unique_ptr<RowEncoder> encoder;
   RequestList reread_requests;
   // Rows of the block at hand by bin, so that a bin's counter, which all workers share, is touched once per

@@ -41,20 +41,31 @@ std::string Plan::to_text() const {
       "  data     {} x {} in {}; an epoch reads {} in {} ({:.2f}x the selection's chunks) and decodes {}\n",
       format_count(n_rows), format_count(n_cols), plural(n_files, "file"), format_bytes(bytes_to_read),
       plural(requests, "request"), read_amplification, format_bytes(bytes_to_decode));
-  if (read_amplification > kScattered && n_rows < n_rows_of_files) {
+  if (read_amplification > kScattered && n_selected < n_rows_of_files) {
     t += fmt::format(
         "           reads {:.1f} times the bytes of its rows: the selected {} of {} rows lie scattered among "
         "others; split(unit=256) keeps runs together\n",
-        read_amplification, format_count(n_rows), format_count(n_rows_of_files));
+        read_amplification, format_count(n_selected), format_count(n_rows_of_files));
   }
-  if (n_rows < n_rows_of_files) {
+  if (n_selected < n_rows_of_files) {
     const double share = bytes_of_all_rows == 0 ? 0
                                                 : static_cast<double>(bytes_of_selection) /
                                                       static_cast<double>(bytes_of_all_rows);
     t += fmt::format("  selection {} of {} rows ({:.3g} %); their blocks are {} of {} ({:.3g} %)\n",
-                     format_count(n_rows), format_count(n_rows_of_files),
-                     100 * static_cast<double>(n_rows) / static_cast<double>(n_rows_of_files),
+                     format_count(n_selected), format_count(n_rows_of_files),
+                     100 * static_cast<double>(n_selected) / static_cast<double>(n_rows_of_files),
                      format_bytes(bytes_of_selection), format_bytes(bytes_of_all_rows), 100 * share);
+  }
+  if (sampled) {
+    std::string what = plural(n_rows, "row") + " an epoch";
+    if (!balance.empty()) what += fmt::format(", balanced by {}", balance);
+    if (!weights.empty()) what += fmt::format(", weighted by {}", weights);
+    t +=
+        fmt::format("  sampling {}: about {} different ones, {:.2f} copies of each in a window, at most {}\n",
+                    what, format_count(distinct_rows), copies_per_window, format_count(most_copies));
+    if (epochs_per_pass > 1)
+      t += fmt::format("           {} epochs share the data: each reads another part of it\n",
+                       epochs_per_pass);
   }
   if (shuffle) {
     t += fmt::format(
@@ -100,7 +111,15 @@ std::string Plan::to_json() const {
   j["summary"] = summary();
   j["n_files"] = n_files;
   j["n_rows"] = n_rows;
+  j["n_selected"] = n_selected;
   j["n_cols"] = n_cols;
+  j["sampled"] = sampled;
+  j["balance"] = balance;
+  j["weights"] = weights;
+  j["epochs_per_pass"] = epochs_per_pass;
+  j["most_copies"] = most_copies;
+  j["distinct_rows"] = distinct_rows;
+  j["copies_per_window"] = copies_per_window;
   j["shuffle"] = shuffle;
   j["seed"] = seed;
   j["batch_size"] = batch_size;

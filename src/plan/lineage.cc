@@ -121,6 +121,15 @@ std::size_t TapeRuns::find(std::uint64_t line_row) const {
   return static_cast<std::size_t>(after - runs_.begin()) - 1;
 }
 
+std::uint64_t TapeRuns::line_row(std::uint64_t tape_row) const {
+  const auto after = std::upper_bound(runs_.begin(), runs_.end(), tape_row,
+                                      [](std::uint64_t row, const Run& run) { return row < run.tape; });
+  if (after == runs_.begin()) return last_;
+  const auto run = static_cast<std::size_t>(after - runs_.begin()) - 1;
+  const std::uint64_t row = runs_[run].line + (tape_row - runs_[run].tape);
+  return row < end(run) ? row : last_;
+}
+
 Lineage continue_lineage(Lineage lineage, std::uint32_t world_size) {
   while (!lineage.empty() && lineage.back().batches_done == 0) lineage.pop_back();
   if (lineage.empty() || lineage.back().world_size != world_size) lineage.push_back({world_size, 0});

@@ -60,6 +60,8 @@ class TapeRuns {
     const Run& run = runs_[find(line_row)];
     return run.tape + (line_row - run.line);
   }
+  // A tape row's number on the line; last() when it is not on it.
+  std::uint64_t line_row(std::uint64_t tape_row) const;
 
  private:
   MemoryBudget* budget_;

@@ -170,13 +170,18 @@ BatchBytes in_granules(ByteCount typical, ByteCount worst) {
 
 }  // namespace
 
+std::uint64_t most_entries(const SizingInput& in, std::uint64_t rows) {
+  const std::uint64_t copies = std::clamp<std::uint64_t>(in.most_copies, 1, std::max<std::uint64_t>(1, rows));
+  return std::min(rows * in.lengths.longest, copies * in.lengths.longest_sum(ceil_div(rows, copies)));
+}
+
 BatchBytes batch_bytes(const SizingInput& in, double q_eff) {
   const std::uint64_t q = std::max<std::uint64_t>(1, std::min(in.batch_size, in.n_rows));
   if (in.dense) {
     const ByteCount bytes = dense_slot_bytes(in, q);
     return in_granules(bytes, bytes);
   }
-  const std::uint64_t worst = in.lengths.longest_sum(q);
+  const std::uint64_t worst = most_entries(in, q);
   std::uint64_t typical = worst;
   if (!in.shuffle) {
     // Four batches in a row, as the files have them.

@@ -29,9 +29,10 @@ struct SizingInput {
   std::uint64_t n_rows = 0;  // selected
   std::uint64_t n_cols = 0;
   RowLengths lengths;
-  double kept = 1;            // share of the entries that lengths count whose genes are wanted (estimate)
-  double rows_per_chunk = 0;  // 0: row-addressable
-  double head_cost = 1;       // see head_cost()
+  std::uint64_t most_copies = 1;  // of a row in an epoch, a bound
+  double kept = 1;                // share of the entries that lengths count whose genes are wanted (estimate)
+  double rows_per_chunk = 0;      // 0: row-addressable
+  double head_cost = 1;           // see head_cost()
   double value_bytes_in_window = 1;  // mean over the sample, per entry
   // shuffle == false: the most entries in any four consecutive batches (exact bound); else unused
   std::uint64_t ordered_entries = 0;
@@ -59,6 +60,9 @@ struct WindowSizing {
   ByteCount window_bytes = 0;  // pages and row tables: what to reserve
 };
 Result<WindowSizing> size_window(const SizingInput& in);
+
+// The most entries that so many rows can have together.
+std::uint64_t most_entries(const SizingInput& in, std::uint64_t rows);
 
 // A batch in a slot.
 struct BatchBytes {

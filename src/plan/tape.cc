@@ -9,65 +9,69 @@ constexpr std::uint64_t kBlockStream = 0x626c6f636b73;
 constexpr std::uint64_t kWindowStream = 0x77696e646f77;
 }  // namespace
 
-Tape::Tape(const BlockTable* blocks, bool shuffle, std::uint64_t seed, std::uint64_t epoch)
-    : blocks_(blocks), shuffle_(shuffle), order_(blocks->size(), mix(seed, kBlockStream, epoch)) {}
+Tape::Tape(const BlockTable* blocks, bool shuffle, std::uint64_t seed, std::uint64_t epoch,
+           const Sampling* sampling)
+    : blocks_(blocks),
+      sampling_(sampling),
+      shuffle_(shuffle),
+      order_(size(),
+             mix(seed, kBlockStream, sampling == nullptr ? epoch : epoch / sampling->epochs_per_pass())) {
+  if (sampling_ == nullptr) return;
+  copies_.emplace(sampling_, seed, epoch);
+  rows_before_ = epoch % sampling_->epochs_per_pass() * sampling_->epoch_size();
+}
 
+Tape::Place Tape::at(std::uint64_t place) const {
+  const std::uint64_t number = shuffle_ ? order_(place) : place;
+  if (sampling_ == nullptr) return {{number}, (*blocks_)[number].selected};
+  const Sampling::Visit visit = sampling_->visit(number);
+  return {visit, copies_->of(visit)};
+}
+
+// Places count rows from the tape's beginning, callers from the epoch's: rows_before() apart.
 TapeCursor::TapeCursor(const Tape* tape, std::uint64_t first_row, const TapeRuns* line)
-    : tape_(tape), line_(line) {
+    : tape_(tape), line_(line), row_(first_row) {
+  if (tape_->size() > 0) at_ = tape_->at(0);
   if (line_ != nullptr) {
-    row_ = first_row;
     run_ = first_row < line_->last() ? line_->find(first_row) : line_->size();
     return;
   }
-  const BlockTable& blocks = tape->blocks();
-  while (place_ < blocks.size()) {
-    const std::uint64_t rows = blocks[tape->block_at(place_)].selected;
-    if (row_ + rows > first_row) break;
-    row_ += rows;
-    ++place_;
-  }
-  if (place_ < blocks.size()) {
-    skip_ = first_row - row_;
-    row_ = first_row;
-  }
+  while (place_ < tape_->size() && first_ + at_.rows <= tape_->rows_before() + row_) step();
+}
+
+void TapeCursor::step() {
+  first_ += at_.rows;
+  at_ = ++place_ < tape_->size() ? tape_->at(place_) : Tape::Place();
 }
 
 bool TapeCursor::next(std::uint64_t limit, Segment* segment) {
   if (line_ != nullptr) return next_on_line(limit, segment);
-  const BlockTable& blocks = tape_->blocks();
-  if (row_ >= limit || place_ >= blocks.size()) return false;
-  const std::uint64_t number = tape_->block_at(place_);
-  const std::uint64_t left = blocks[number].selected - skip_;
-  const std::uint64_t rows = std::min(left, limit - row_);
-  *segment = {number, skip_, rows, row_};
+  if (row_ >= limit) return false;
+  const std::uint64_t before = tape_->rows_before();
+  while (place_ < tape_->size() && first_ + at_.rows <= before + row_) step();
+  if (place_ == tape_->size()) return false;
+  const std::uint64_t skip = before + row_ - first_;
+  const std::uint64_t rows = std::min(at_.rows - skip, limit - row_);
+  *segment = {at_.visit.block, skip, rows, row_, at_.visit.number, at_.visit.of};
   row_ += rows;
-  skip_ += rows;
-  if (rows == left) {
-    ++place_;
-    skip_ = 0;
-  }
   return true;
 }
 
 bool TapeCursor::next_on_line(std::uint64_t limit, Segment* segment) {
   limit = std::min(limit, line_->last());
   if (row_ >= limit) return false;
-  const BlockTable& blocks = tape_->blocks();
-  const std::uint64_t tape_row = (*line_)[run_].tape + (row_ - (*line_)[run_].line);
-  // Runs ascend, so blocks do, too.
-  std::uint64_t number = tape_->block_at(place_);
-  while (block_first_ + blocks[number].selected <= tape_row) {
-    block_first_ += blocks[number].selected;
-    number = tape_->block_at(++place_);
-  }
-  const std::uint64_t block_end = block_first_ + blocks[number].selected;
-  *segment = {number, tape_row - block_first_, 0, row_};
+  const std::uint64_t before = tape_->rows_before();
+  const std::uint64_t row = before + (*line_)[run_].tape + (row_ - (*line_)[run_].line);
+  // Runs ascend, so places do, too.
+  while (first_ + at_.rows <= row) step();
+  *segment = {at_.visit.block, row - first_, 0, row_, at_.visit.number, at_.visit.of};
   // All runs that begin in the block.
+  const std::uint64_t end = first_ + at_.rows;
   while (row_ < limit) {
     const TapeRuns::Run& run = (*line_)[run_];
-    const std::uint64_t at = run.tape + (row_ - run.line);
-    if (at >= block_end) break;
-    const std::uint64_t rows = std::min({line_->end(run_) - row_, limit - row_, block_end - at});
+    const std::uint64_t at = before + run.tape + (row_ - run.line);
+    if (at >= end) break;
+    const std::uint64_t rows = std::min({line_->end(run_) - row_, limit - row_, end - at});
     segment->rows += rows;
     row_ += rows;
     if (row_ == line_->end(run_)) ++run_;

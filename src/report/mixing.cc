@@ -37,7 +37,7 @@ class CodeReader {
     reader.n_ = reader.boolean_ ? 2 : label.categories.size();
     std::vector<internal::Label> one;
     one.push_back(std::move(label));
-    PENSTOCK_ASSIGN_OR_RETURN(reader.labels_, loader::Labels::build(std::move(one), parts, false, budget));
+    PENSTOCK_ASSIGN_OR_RETURN(reader.labels_, loader::Labels::build(std::move(one), 0, parts, false, budget));
     return reader;
   }
   std::uint64_t n_codes() const { return n_ + 1; }
