@@ -26,8 +26,10 @@ from penstock.dataset import Dataset
 from penstock.distributed import compare_ranks, decode_threads, distributed, resolve_rank
 from penstock.errors import not_found
 from penstock.plan import Plan
+from penstock.sampling import checked_balance, checked_weights
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from typing_extensions import Self
 
 __all__ = ["Loader"]
@@ -114,6 +116,8 @@ class _Options:
     totals: bool
     normalize_total: float | None
     log1p: bool
+    epoch_size: int
+    balance: str
     drop_last: bool
     io_threads: int
     window_rows: int
@@ -214,7 +218,8 @@ class Loader(_Base):
     `state_dict` and `load_state_dict` checkpoint it inside an epoch, also for another number of ranks.
 
     The order of batches depends on the files, the selection, ``seed``, the epoch, ``world_size``,
-    ``batch_size``, ``block_rows`` and ``window_rows``, and on nothing else.
+    ``batch_size``, ``epoch_size``, ``balance``, ``weights``, ``block_rows`` and ``window_rows``, and on nothing
+    else.
 
     Parameters
     ----------
@@ -253,6 +258,17 @@ class Loader(_Base):
         A function of a `Batch`; iterating gives what it returns. It runs on one thread, one batch ahead of the
         loop; an exception of it surfaces at the ``next()`` that would have returned its result, and iterating
         can go on after it. What it allocates is outside ``memory``.
+    epoch_size
+        Rows of an epoch, over all ranks. None: every selected row once. Fewer are spread evenly over the data;
+        with fewer than half of them, several epochs share the data, each reading another part.
+    balance
+        An obs column (categories, strings, integers or booleans) whose values come equally often, in an epoch
+        of ``epoch_size`` rows (None: as many as are selected). Rows without a value are an error.
+    weights
+        How often rows come, relative to each other: numbers, one for each selected row in the order of ``obs``;
+        the name of a numeric obs column; or ``{column: {value: weight}}``, where values that are not named, and
+        missing ones, weigh 1. Finite and at least 0. A row comes ``epoch_size * weight / sum of weights`` times,
+        rounded up or down; with ``balance``, weights count among the rows of the same value.
     drop_last
         Leave out the last batch when it is short.
     rank, world_size
@@ -327,6 +343,9 @@ class Loader(_Base):
         normalize_total: float | None = None,
         log1p: bool = False,
         transform: Callable[[Batch], Any] | None = None,
+        epoch_size: int | None = None,
+        balance: str | None = None,
+        weights: npt.ArrayLike | str | Mapping[str, Mapping[Any, float]] | None = None,
         drop_last: bool = False,
         rank: int | None = None,
         world_size: int | None = None,
@@ -356,6 +375,7 @@ class Loader(_Base):
         names, categories = _labels(obs, dataset)
         self._transform = transform
         self._dataset = dataset
+        self._weights = checked_weights(weights, dataset)
         self._budget = memory if isinstance(memory, MemoryBudget) else None
         self._to = to
         self._threads = _choice(threads, "threads")
@@ -371,6 +391,8 @@ class Loader(_Base):
             totals=bool(totals),
             normalize_total=_target(normalize_total),
             log1p=bool(log1p),
+            epoch_size=_choice(epoch_size, "epoch_size"),
+            balance=checked_balance(balance, dataset),
             drop_last=bool(drop_last),
             io_threads=_choice(io_threads, "io_threads"),
             window_rows=_choice(window_rows, "window_rows"),
@@ -421,6 +443,9 @@ class Loader(_Base):
             world_size=share[1],
             threads=self._threads or decode_threads(),
             resume=self._resume,
+            weights=self._weights.array,
+            weights_column=self._weights.column,
+            category_weights=dict(self._weights.by_category or {}),
             **dataclasses.asdict(self._options),
         )
         now.engine, now.share = engine, share

@@ -72,11 +72,15 @@ void collect_garbage() {
   }
 }
 
+using Numbers = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
 LoaderHandle create(const DatasetHandle& dataset, std::uint64_t batch_size, const BudgetHandle* shared_budget,
                     std::uint64_t memory, bool shuffle, std::uint64_t seed, const std::string& format,
                     const std::string& dtype, std::vector<std::string> obs,
                     std::map<std::string, std::vector<std::string>> categories, bool totals,
-                    std::optional<double> normalize_total, bool log1p, bool drop_last, std::uint32_t rank,
+                    std::optional<double> normalize_total, bool log1p, std::uint64_t epoch_size,
+                    std::string balance, const std::optional<Numbers>& weights, std::string weights_column,
+                    std::map<std::string, double> category_weights, bool drop_last, std::uint32_t rank,
                     std::uint32_t world_size, std::uint32_t threads, std::uint32_t io_threads,
                     std::uint64_t window_rows, std::uint64_t block_rows, double slot_timeout,
                     std::uint64_t test_window_bytes, const std::string& resume) {
@@ -93,6 +97,13 @@ LoaderHandle create(const DatasetHandle& dataset, std::uint64_t batch_size, cons
   options.totals = totals;
   options.normalize_total = normalize_total;
   options.log1p = log1p;
+  options.epoch_size = epoch_size;
+  options.balance = std::move(balance);
+  if (weights)
+    options.weights =
+        std::make_shared<std::vector<double>>(weights->data(), weights->data() + weights->size());
+  options.weights_column = std::move(weights_column);
+  options.category_weights = std::move(category_weights);
   options.drop_last = drop_last;
   options.rank = rank;
   options.world_size = world_size;
@@ -203,9 +214,11 @@ void bind_loader(nb::module_& m) {
                   nb::arg("shared_budget").none(), nb::arg("memory"), nb::arg("shuffle"), nb::arg("seed"),
                   nb::arg("format"), nb::arg("dtype"), nb::arg("obs"), nb::arg("categories"),
                   nb::arg("totals"), nb::arg("normalize_total").none(), nb::arg("log1p"),
-                  nb::arg("drop_last"), nb::arg("rank"), nb::arg("world_size"), nb::arg("threads"),
-                  nb::arg("io_threads"), nb::arg("window_rows"), nb::arg("block_rows"),
-                  nb::arg("slot_timeout"), nb::arg("test_window_bytes"), nb::arg("resume"))
+                  nb::arg("epoch_size"), nb::arg("balance"), nb::arg("weights").none(),
+                  nb::arg("weights_column"), nb::arg("category_weights"), nb::arg("drop_last"),
+                  nb::arg("rank"), nb::arg("world_size"), nb::arg("threads"), nb::arg("io_threads"),
+                  nb::arg("window_rows"), nb::arg("block_rows"), nb::arg("slot_timeout"),
+                  nb::arg("test_window_bytes"), nb::arg("resume"))
       .def("plan", [](const LoaderHandle& self) { return self.ptr->plan(); })
       .def(
           "state_json",

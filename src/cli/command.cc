@@ -110,6 +110,10 @@ void LoaderFlags::add_to(CLI::App& app) {
   app.add_option("--obs", options.obs, "Columns that travel with the rows: a,b,c")->delimiter(',');
   app.add_option("--seed", options.seed, "Of the shuffle")->capture_default_str();
   app.add_flag("--no-shuffle", ordered, "File order");
+  app.add_option("--epoch-size", options.epoch_size, "Rows of an epoch (default: every selected row once)");
+  app.add_option("--balance", options.balance, "An obs column whose values come equally often");
+  app.add_option("--weights", options.weights_column,
+                 "A numeric obs column: how often rows come, relatively");
   app.add_flag("--drop-last", options.drop_last, "Leave out a short last batch");
   app.add_option("--threads", options.threads, "Decode threads (default: the cores this process may use)");
   app.add_option("--io-threads", options.io_threads, "Readers");
