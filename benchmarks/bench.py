@@ -453,6 +453,38 @@ def transforms(bench: Bench) -> list[Figure]:
     return [Figure("transforms", name, statistics.median(costs), 3, False, "µs", costs, detail)]
 
 
+@case("weights")
+def weights(bench: Bench) -> list[Figure]:
+    """Epochs of as many cells as there are, weighted, against every cell once; alternating."""
+    n = bench.data.cells
+    given = np.random.default_rng(0).exponential(size=n)
+    cases = {
+        "weights= an array": {"weights": given, "epoch_size": n},
+        "balance= drug": {"balance": "drug", "epoch_size": n},
+    }
+    figures = []
+    for name, options in cases.items():
+        say(f"verifying {name}")
+        times = np.zeros(n, np.int64)
+        with bench.loader(**options) as loader:
+            for batch in loader:
+                times += np.bincount(batch.index.numpy(), minlength=n)
+        expected = n * given / given.sum() if "weights" in options else None
+        if times.sum() != n or (expected is not None and (abs(times - expected) > 1).any()):
+            raise RuntimeError(f"{name}: rows do not come as often as they weigh")
+        read_all(bench.data.files)
+        plain, ratios = [bench.rate()], []
+        for i in range(bench.runs):
+            rate = bench.rate(**options)
+            plain.append(bench.rate())
+            ratios.append(2 * rate / (plain[i] + plain[i + 1]))
+            say(f"weights {i + 1}/{bench.runs}: {rate:,.0f} with, {plain[-1]:,.0f} cells/s without")
+        detail = f"without them {statistics.median(plain):,.0f} cells/s; {(times > 0).mean():.0%} of the cells come"
+        what = f"{name}, CSR, batch 4096 / every cell once"
+        figures.append(Figure("weights", what, statistics.median(ratios), 0.9, True, "", ratios, detail))
+    return figures
+
+
 @case("scaling")
 def scaling(bench: Bench) -> list[Figure]:
     bench.verify(batch_size=4096)

@@ -168,8 +168,12 @@ TEST(Sampling, SmallEpochsShareThePass) {
   for (const int n : times) ASSERT_EQ(n, 1);
   EXPECT_NE(walk(rows, sampling, 1, 10, true, 0, 600, 77), walk(rows, sampling, 1, 0, true, 0, 600, 77));
 
-  // Weighted epochs keep four times as many blocks.
-  EXPECT_EQ(sampled(rows, 600, true, *budget).epochs_per_pass(), 2u);
+  // Weighted epochs keep many more blocks.
+  EXPECT_EQ(sampled(rows, 600, true, *budget).epochs_per_pass(), 1u);
+  Rows many;
+  many.block = 1;
+  many.weights.assign(40'000, 3);
+  EXPECT_EQ(sampled(many, 600, true, *budget).epochs_per_pass(), 2u);
   // An epoch that does not divide the data: the pass leaves a few rows out, which ones changes.
   const Sampling odd = sampled(rows, 700, false, *budget);
   ASSERT_EQ(odd.epochs_per_pass(), 8u);

@@ -23,7 +23,9 @@ SIZES = [900, 40, 1300]
 
 
 @pytest.fixture(scope="module", params=["h5ad", "parquet"])
-def data(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, pd.DataFrame]:
+def data(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Any, pd.DataFrame]:
     """Three files with classes of very different sizes, and a column of each kind that may be asked for."""
     rng = np.random.default_rng(5)
     folder: Path = tmp_path_factory.mktemp("sampling")
@@ -165,7 +167,7 @@ def test_values_and_labels_are_the_rows_own(data):
         kinds = np.asarray(loader.categories["kind"])[batch.obs["kind"]]
         assert (kinds == obs["kind"].to_numpy()[rows]).all()
         np.testing.assert_allclose(batch.obs["score"], obs["score"].to_numpy()[rows])
-        assert (batch.X != x[rows]).nnz == 0
+        assert (x[rows] != batch.X).nnz == 0
 
 
 def test_ranks_share_the_epoch(data):
@@ -256,7 +258,9 @@ def test_command(data, tmp_path):
     x = sp.csr_matrix(np.ones((len(obs), 3), np.float32))
     write_h5ad(path, x, obs.assign(kind=pd.Categorical(obs["kind"]))[["kind", "score"]])
     command = [Path(sys.executable).with_name("penstock"), "plan", path, "--json", "--balance", "kind"]
-    done = subprocess.run([*command, "--epoch-size", "5000", "--weights", "score"], capture_output=True, check=True)
+    done = subprocess.run(
+        [*command, "--epoch-size", "5000", "--weights", "score"], capture_output=True, check=True
+    )
     plan = json.loads(done.stdout)
     assert plan["n_rows"] == 5000 and plan["balance"] == "kind" and plan["weights"] == "score"
     assert plan["distinct_rows"] <= len(obs) and plan["copies_per_window"] > 1
