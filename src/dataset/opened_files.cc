@@ -181,6 +181,14 @@ Result<std::shared_ptr<const OpenedFiles>> open_all(const std::vector<std::strin
                                      : compare_var_names(names, path, *opened));
   }
   if (!exact) PENSTOCK_RETURN_IF_ERROR(join_var_names(join, options.join == "inner", *opened));
+  std::uint64_t pages = 0;
+  for (const OpenedFiles::File& file : opened->files) pages += file.content->matrix()->traits().pages_passed;
+  if (pages > 0) {
+    opened->notes.push_back(fmt::format(
+        "opening passed over the heads of {} Parquet pages, which alone say where rows begin and how "
+        "long they are",
+        format_count(pages)));
+  }
   opened->obs = std::make_unique<const ObsTable>(std::move(obs), opened->budget);
   PENSTOCK_RETURN_IF_ERROR(look_around(*opened));
   return std::shared_ptr<const OpenedFiles>(std::move(opened));

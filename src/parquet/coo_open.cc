@@ -231,6 +231,7 @@ class CooSource::Opener {
       PENSTOCK_ASSIGN_OR_RETURN(
           const ByteOffset end,
           walker_.walk(metadata_, g, column.number, &column.limits, [&](const WalkedPage& page) -> Status {
+            ++out_.traits_.pages_passed;
             if (page.header.type == PageType::dictionary) return {};
             column.pages.add_page({page.offset, static_cast<std::uint32_t>(element), true});
             element += page.header.n_values;

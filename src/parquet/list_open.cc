@@ -87,6 +87,7 @@ class ListSource::Opener {
     PENSTOCK_ASSIGN_OR_RETURN(
         const ByteOffset end,
         walker_.walk(metadata_, g, side.number, &side.limits, [&](const WalkedPage& page) -> Status {
+          ++out_.traits_.pages_passed;
           if (page.header.type == PageType::dictionary) return {};
           const bool fresh = page.list.rows > 0 && page.list.elements_before == 0;
           side.pages.add_page({page.offset, static_cast<std::uint32_t>(rows), fresh});

@@ -15,8 +15,9 @@ namespace {
 
 // Streams of mix(): the order of blocks on the line, that of rows in blocks, and the points' offset.
 constexpr std::uint64_t kLineStream = 0x6d61737365, kRowStream = 0x726f777320, kPointStream = 0x706f696e7473;
-// Blocks of an epoch that is one of several in a pass. Where rows are weighted their classes should come as often
-// as they weigh: with so many blocks the shares of a hundred classes that each lie in a row differ by 8 %.
+// Blocks of an epoch that is one of several in a pass. Where rows are weighted their classes should come as
+// often as they weigh: with so many blocks the shares of a hundred classes that each lie in a row differ by 8
+// %.
 constexpr std::uint64_t kLeastBlocks = 256, kLeastWeightedBlocks = 16'384;
 // Copies that a visit takes, at most about, in rows of an average block.
 constexpr std::uint64_t kRowsPerVisit = 4;

@@ -12,7 +12,8 @@
 // Two things keep that fast and well mixed:
 //  - Passes. Where epoch_size is much smaller than the data, an epoch that took a few rows of every block
 //    would read everything. Instead several epochs are the slices of one pass, whose points are placed as
-//    above: an epoch reads a share of the blocks. It has a few hundred blocks at least, weighted ones thousands.
+//    above: an epoch reads a share of the blocks. It has a few hundred blocks at least, weighted ones
+//    thousands.
 //  - Visits. Where the rows of a block come many times over (a rare class, balanced), its copies in a row
 //    would fill windows with a handful of cells. A block is visited several times instead, at unrelated
 //    places of the tape, and a visit takes every so-manieth copy. Cost: at most a quarter of a pass more.

@@ -58,6 +58,8 @@ struct SourceTraits {
   bool rows_cross_chunks = true;
   // True: `lengths` are those of the file, before columns are left out.
   bool lengths_are_bounds = false;
+  // Pages that opening passed over, because only they say where rows begin and how long they are.
+  std::uint64_t pages_passed = 0;
 };
 
 struct ReadCost {

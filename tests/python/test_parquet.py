@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import subprocess
 import sys
 import warnings
@@ -405,6 +406,21 @@ def test_bytes_read_are_those_planned_and_only_of_the_columns_asked_for(tmp_path
         for _ in part:
             pass
     assert part.stats()["epoch_bytes_read"] < matrix_bytes / 8
+
+
+def test_the_plan_says_that_opening_passed_over_pages(tmp_path: Path) -> None:
+    gene_table(tmp_path)
+    x = matrix(500)
+    pq.write_table(list_table(x), tmp_path / "a.parquet", row_group_size=100, data_page_size=2000)
+    lists = pq.ParquetFile(tmp_path / "a.parquet")
+    ds = penstock.open(tmp_path / "a.parquet")
+    (note,) = ds.notes
+    found = re.match(r"opening passed over the heads of ([\d,]+) Parquet pages", note)
+    assert found and int(found[1].replace(",", "")) > 4 * lists.num_row_groups
+    assert note in penstock.Loader(ds, to="numpy", memory="32MB").plan.notes
+    triplets = penstock.open(write_triplets(x, tmp_path / "folder"))
+    assert any("Parquet pages" in note for note in triplets.notes)
+    assert not penstock.open(write_h5ad(x, tmp_path / "a.h5ad")).notes
 
 
 def test_obs_columns_of_every_type(tmp_path: Path) -> None:
