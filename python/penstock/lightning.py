@@ -22,6 +22,7 @@ else:
 __all__ = ["PenstockDataModule"]
 
 _STAGES = ("train", "val", "test", "predict")
+_TRAINING = ("shuffle", "drop_last", "balance", "weights", "epoch_size")
 
 
 class PenstockDataModule(_Base):
@@ -42,8 +43,8 @@ class PenstockDataModule(_Base):
     evaluation
         Options of `penstock.Loader` for val, test and predict where they differ: ``{"batch_size": 8192}``.
     **options
-        Options of `penstock.Loader`: ``batch_size``, ``obs``, ``format``, ``log1p``, ... ``shuffle`` and
-        ``drop_last`` are for training alone.
+        Options of `penstock.Loader`: ``batch_size``, ``obs``, ``format``, ``log1p``, ... ``shuffle``,
+        ``drop_last``, ``balance``, ``weights`` and ``epoch_size`` are for training alone.
 
     Raises
     ------
@@ -77,7 +78,8 @@ class PenstockDataModule(_Base):
             raise TypeError("PenstockDataModule needs a Dataset: train=, val=, test= or predict=")
         self._budget = memory if isinstance(memory, MemoryBudget) else MemoryBudget(memory)
         self._options = options
-        self._evaluation = {**options, "shuffle": False, "drop_last": False, **(evaluation or {})}
+        same = {name: value for name, value in options.items() if name not in _TRAINING}
+        self._evaluation = {**same, "shuffle": False, **(evaluation or {})}
         self._loaders: dict[str, Loader] = {}
 
     def loader(self, name: str) -> Loader:

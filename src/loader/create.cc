@@ -286,7 +286,7 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
   double distinct = static_cast<double>(c.blocks.rows()),
          rows_per_block = static_cast<double>(c.window.block_rows);
   if (is_sampled(options)) {
-    auto summed = c.weights.sum(c.blocks, c.labels, epoch_rows, options.seed, c.parts, *budget);
+    auto summed = c.weights.sum(options, c.blocks, c.labels, epoch_rows, c.parts, *budget);
     if (!summed.ok()) return does_not_fit(summed.status());
     c.sampling = std::move(summed->sampling);
     distinct = summed->distinct;

@@ -107,6 +107,12 @@ TEST(Weighted, RowsComeAsOftenAsTheirWeightsSay) {
         const auto batches = epoch_of(*loader, epoch);
         const auto found = times(batches);
         expect_contents(*data, batches);
+        if (!shuffle) {
+          std::int64_t last = 0;
+          for (const Rows& batch : batches) {
+            for (const auto& row : batch) EXPECT_GE(row.index, std::exchange(last, row.index));
+          }
+        }
         std::uint64_t total = 0, most = 0;
         for (std::uint64_t i = 0; i < kRows; ++i) {
           const double expected = static_cast<double>(n) * (*weights)[i] / sum;

@@ -299,15 +299,15 @@ std::uint64_t RowWeights::position(std::uint32_t file, RowIndex row, const inter
   return first_position_[file] + before;
 }
 
-Result<RowWeights::Summed> RowWeights::sum(const plan::BlockTable& blocks, const Labels& labels,
-                                           std::uint64_t epoch_size, std::uint64_t seed,
+Result<RowWeights::Summed> RowWeights::sum(const LoaderOptions& options, const plan::BlockTable& blocks,
+                                           const Labels& labels, std::uint64_t epoch_size,
                                            std::span<const internal::FilePart> parts,
                                            MemoryBudget& budget) const {
-  PENSTOCK_ASSIGN_OR_RETURN(auto sampling, plan::Sampling::reserve(blocks.size(), seed, budget));
+  PENSTOCK_ASSIGN_OR_RETURN(auto sampling, plan::Sampling::reserve(blocks.size(), options.seed, budget));
   const double epoch = static_cast<double>(epoch_size);
   if (!weighted()) {
     for (std::uint64_t b = 0; b < blocks.size(); ++b) sampling.set_mass(b, blocks[b].selected);
-    PENSTOCK_RETURN_IF_ERROR(sampling.finish(epoch_size, blocks.rows(), false));
+    PENSTOCK_RETURN_IF_ERROR(sampling.finish({epoch_size, blocks.rows(), false, options.shuffle}));
     return Summed{std::move(sampling), std::min(epoch, static_cast<double>(blocks.rows()))};
   }
   // What a weight must be for its row to come once in each epoch.
@@ -326,7 +326,7 @@ Result<RowWeights::Summed> RowWeights::sum(const plan::BlockTable& blocks, const
   };
   PENSTOCK_RETURN_IF_ERROR(each_row(labels, parts, budget, add_to_block));
   if (b < blocks.size()) sampling.set_mass(b, mass);
-  PENSTOCK_RETURN_IF_ERROR(sampling.finish(epoch_size, blocks.rows(), true));
+  PENSTOCK_RETURN_IF_ERROR(sampling.finish({epoch_size, blocks.rows(), true, options.shuffle}));
   return Summed{std::move(sampling), std::min(epoch, distinct)};
 }
 

@@ -59,8 +59,8 @@ class RowWeights {
     plan::Sampling sampling;
     double distinct = 0;
   };
-  Result<Summed> sum(const plan::BlockTable& blocks, const Labels& labels, std::uint64_t epoch_size,
-                     std::uint64_t seed, std::span<const internal::FilePart> parts,
+  Result<Summed> sum(const LoaderOptions& options, const plan::BlockTable& blocks, const Labels& labels,
+                     std::uint64_t epoch_size, std::span<const internal::FilePart> parts,
                      MemoryBudget& budget) const;
 
  private:

@@ -33,14 +33,15 @@ Result<Sampling> Sampling::reserve(std::uint64_t n_blocks, std::uint64_t seed, M
   return out;
 }
 
-Status Sampling::finish(std::uint64_t epoch_size, std::uint64_t n_rows, bool weighted) {
+Status Sampling::finish(const Ask& ask) {
   for (std::size_t i = 1; i < before_.size(); ++i) before_[i] += before_[i - 1];
-  PENSTOCK_CHECK(mass() < kMass * 2 && epoch_size <= kMostEpochRows);
+  PENSTOCK_CHECK(mass() < kMass * 2 && ask.epoch_size <= kMostEpochRows);
   if (mass() == 0) return Status::invalid_argument("weights: no selected row has a weight above 0");
-  epoch_size_ = epoch_size;
-  epochs_per_pass_ = std::max<std::uint64_t>(
-      1, std::min(n_rows / epoch_size, n_blocks() / (weighted ? kLeastWeightedBlocks : kLeastBlocks)));
-  const std::uint64_t most = kRowsPerVisit * ceil_div(n_rows, n_blocks());
+  epoch_size_ = ask.epoch_size;
+  epochs_per_pass_ =
+      std::max<std::uint64_t>(1, std::min(ask.n_rows / ask.epoch_size,
+                                          n_blocks() / (ask.weighted ? kLeastWeightedBlocks : kLeastBlocks)));
+  const std::uint64_t most = ask.shuffle ? kRowsPerVisit * ceil_div(ask.n_rows, n_blocks()) : kMostEpochRows;
   for (std::uint64_t b = 0; b < n_blocks(); ++b) {
     const Stretch block = stretch(b);
     // Independent of the epoch: what the weight says, rounded up.

@@ -42,8 +42,15 @@ class Sampling {
   // Without any mass, which set_mass() gives to each block.
   static Result<Sampling> reserve(std::uint64_t n_blocks, std::uint64_t seed, MemoryBudget& budget);
   void set_mass(std::uint64_t block, std::uint64_t mass) { before_[line_(block) + 1] = mass; }
-  // Once all blocks have theirs. n_rows: selected. An error when nothing has any weight.
-  Status finish(std::uint64_t epoch_size, std::uint64_t n_rows, bool weighted);
+  // What epochs are asked for.
+  struct Ask {
+    std::uint64_t epoch_size = 0;
+    std::uint64_t n_rows = 0;  // selected
+    bool weighted = false;     // rows differ in weight
+    bool shuffle = true;       // false: a block's rows come in file order, all copies at once
+  };
+  // Once all blocks have theirs. An error when nothing has any weight.
+  Status finish(const Ask& ask);
 
   std::uint64_t epoch_size() const { return epoch_size_; }
   std::uint64_t epochs_per_pass() const { return epochs_per_pass_; }

@@ -37,7 +37,7 @@ Sampling sampled(const Rows& rows, std::uint64_t epoch_size, bool weighted, Memo
       mass += rows.weights[i];
     sampling->set_mass(b, mass);
   }
-  EXPECT_TRUE(sampling->finish(epoch_size, rows.weights.size(), weighted).ok());
+  EXPECT_TRUE(sampling->finish({epoch_size, rows.weights.size(), weighted}).ok());
   return *std::move(sampling);
 }
 
@@ -242,11 +242,20 @@ TEST(Sampling, EveryRowOnceIsWhatUniformWeightsGive) {
   EXPECT_NEAR(sampling.rows_per_visit(), 7, 0.2);
 }
 
+TEST(Sampling, InFileOrderABlockIsVisitedOnce) {
+  const auto budget = ample();
+  auto sampling = Sampling::reserve(3, 1, *budget);
+  ASSERT_TRUE(sampling.ok());
+  for (std::uint64_t b = 0; b < 3; ++b) sampling->set_mass(b, b == 1 ? 1000 : 1);
+  ASSERT_TRUE(sampling->finish({.epoch_size = 600, .n_rows = 30, .weighted = true, .shuffle = false}).ok());
+  EXPECT_EQ(sampling->n_visits(), 3u);
+}
+
 TEST(Sampling, NothingToSampleAndTooLittleMemory) {
   const auto budget = ample();
   auto sampling = Sampling::reserve(2, 1, *budget);
   ASSERT_TRUE(sampling.ok());
-  EXPECT_THAT(sampling->finish(10, 20, true).message(), HasSubstr("no selected row has a weight above 0"));
+  EXPECT_THAT(sampling->finish({10, 20, true}).message(), HasSubstr("no selected row has a weight above 0"));
   const auto little = MemoryBudget::create(1000);
   const auto refused = Sampling::reserve(1000, 1, *little);
   EXPECT_EQ(refused.status().code(), StatusCode::budget);

@@ -122,3 +122,24 @@ def test_labels_have_the_codes_of_training(corpus: Any) -> None:
     with pytest.raises(TypeError, match=r"val must be a penstock\.Dataset, not str"):
         PenstockDataModule(ds, val="a.h5ad")  # type: ignore[arg-type]
     assert PenstockDataModule(ds).val_dataloader() == []
+
+
+def test_only_training_is_balanced(corpus):
+    from penstock.lightning import PenstockDataModule
+
+    ds = corpus.open()
+    train, val = ds.split([0.7, 0.3], seed=1)
+    data = PenstockDataModule(
+        train,
+        val,
+        memory="64MB",
+        batch_size=100,
+        weights=list(range(train.n_obs)),
+        epoch_size=5000,
+        drop_last=True,
+    )
+    assert data.loader("train").plan.n_rows == 5000
+    plan = data.loader("val").plan
+    assert plan.n_rows == val.n_obs and not plan.sampled and not plan.shuffle
+    assert len(data.loader("val")) == -(-val.n_obs // 100)
+    data.teardown()
