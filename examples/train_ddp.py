@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -47,14 +48,14 @@ class Probe(nn.Module):
         return self.output(F.relu(self.hidden(x.col_indices(), x.crow_indices(), x.values())))
 
 
-def loss_of(model: nn.Module, batch: penstock.Batch, label: str) -> tuple[torch.Tensor, int]:
-    """(mean loss, rows it is the mean of). All ranks make the same number of steps: a row that a rank repeats to
+def loss_of(model: nn.Module, batch: penstock.Batch, label: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """(mean loss, cells it is the mean of). All ranks make the same number of steps: a row that a rank repeats to
     that end has index -1. It goes through the model, so that the ranks meet, and counts for nothing; nor does a
     row without a label."""
     truth = batch.obs[label].where(batch.index >= 0, -1)
-    n = int((truth >= 0).sum())
+    n = (truth >= 0).sum()
     total = F.cross_entropy(model(batch.X), truth, ignore_index=-1, reduction="sum")
-    return total / max(1, n), n
+    return total / n.clamp(min=1), n
 
 
 def digest(model: nn.Module) -> str:
@@ -77,28 +78,7 @@ def demo_files(cells: int) -> list[str]:
     return [str(path) for path in make_demo_data.make(spec, make_demo_data.default_dir(spec))]
 
 
-def make_loader(files: list[str], label: str, batch_size: int, memory: str, seed: int) -> Any:
-    """This rank's. Rank and world size are those of torch.distributed; `memory` is each rank's own."""
-    return penstock.Loader(
-        penstock.open(files),
-        batch_size=batch_size,
-        memory=memory,
-        seed=seed,
-        obs=[label],
-        normalize_total=1e4,
-        log1p=True,
-    )
-
-
 # --- training -----------------------------------------------------------------------------------------------
-
-
-def write_checkpoint(path: Path, **parts: Any) -> None:
-    """A kill in between leaves the one that was there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    torch.save(parts, partial)
-    os.replace(partial, path)
 
 
 def open_trace(folder: Path | None) -> TextIO | None:
@@ -113,35 +93,51 @@ def note(trace: TextIO | None, **what: Any) -> None:
         trace.write(json.dumps(what) + "\n")
 
 
-def train(args: argparse.Namespace, files: list[str], device: torch.device) -> None:
+def train(
+    args: argparse.Namespace,
+    device: torch.device,
+    found: dict[str, Any] | None,
+    save: Callable[[dict[str, Any], dict[str, Any]], None],
+) -> None:
+    """One rank's part, in a process group that exists.
+
+    `found`: the checkpoint to go on from, the same on every rank. `save(checkpoint, metrics)` is called by all ranks
+    at the same step; the checkpoint of one is enough.
+    """
     rank, world_size = dist.get_rank(), dist.get_world_size()
-    loader = make_loader(files, args.label, args.batch_size, args.memory, args.seed)
-    if rank == 0:
-        print(f"{world_size} ranks, each: {loader.plan.summary}", flush=True)
+    # Rank and world size are those of the process group; `memory` is each rank's own.
+    loader = penstock.Loader(
+        penstock.open(args.data),
+        batch_size=args.batch_size,
+        memory=args.memory,
+        seed=args.seed,
+        obs=[args.label],
+        normalize_total=1e4,
+        log1p=True,
+    )
     torch.manual_seed(0)
     model = Probe(loader.dataset.n_vars, len(loader.categories[args.label])).to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=args.rate)
     step = 0
-    if args.resume and args.checkpoint.exists():
-        # Every rank reads the one file that rank 0 wrote.
-        found = torch.load(args.checkpoint, map_location=device, weights_only=True)
+    if found is not None:
         model.load_state_dict(found["model"])
         optimizer.load_state_dict(found["optimizer"])
         loader.load_state_dict(found["loader"])
         step = found["step"]
-        if rank == 0:
+    if rank == 0:
+        print(f"{world_size} ranks, each: {loader.plan.summary}", flush=True)
+        if found is not None:
             print(f"going on in epoch {loader.epoch}, after step {step}", flush=True)
     ranks = DistributedDataParallel(model)
     trace = open_trace(args.trace)
 
-    def save() -> None:
-        # backward() is where ranks meet: all have done as many batches as rank 0.
-        if rank == 0:
-            parts = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
-            write_checkpoint(args.checkpoint, loader=loader.state_dict(), **parts)
+    def checkpoint(epoch: int, loss: float) -> None:
+        # backward() is where ranks meet: all have done as many batches.
+        parts = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}
+        save({**parts, "loader": loader.state_dict()}, {"epoch": epoch, "step": step, "loss": loss})
 
     for epoch in range(loader.epoch, args.epochs):
-        seen = torch.zeros(2, dtype=torch.float64)
+        sums = torch.zeros(2, dtype=torch.float64, device=device)  # of losses, of cells
         for batch in loader:
             step += 1
             note(trace, epoch=epoch, step=step, rows=batch.index.tolist())
@@ -149,15 +145,14 @@ def train(args: argparse.Namespace, files: list[str], device: torch.device) -> N
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            seen += torch.tensor([loss.item() * n, n])
+            sums += torch.stack([loss.detach().double() * n, n])
             if step % args.save_every == 0:
-                save()
-        save()
-        seen = seen.to(device)
-        dist.all_reduce(seen)
+                checkpoint(epoch, loss.item())
+        dist.all_reduce(sums)
+        mean, n_cells = float(sums[0] / sums[1].clamp(min=1)), int(sums[1])
         if rank == 0:
-            total, n_rows = seen.tolist()
-            print(f"epoch {epoch}: loss {total / max(1, n_rows):.4f} over {n_rows:,.0f} cells", flush=True)
+            print(f"epoch {epoch}: loss {mean:.4f} over {n_cells:,} cells", flush=True)
+        checkpoint(epoch, mean)
 
     every: list[str] = [""] * world_size
     dist.all_gather_object(every, digest(model))
@@ -166,15 +161,11 @@ def train(args: argparse.Namespace, files: list[str], device: torch.device) -> N
         raise RuntimeError(f"the ranks ended with different parameters: {every}")
     if rank == 0:
         print(f"parameters {every[0]} on every rank")
-        print(loader.stats()["who_waited"])
+        print(loader.stats()["who_waited"], flush=True)
     loader.close()
 
 
-@record  # torchrun then shows the error of the rank that failed first
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", nargs="+", help="files, globs or folders (default: a Tahoe-shaped set)")
     parser.add_argument("--label", default="cell_line", help="obs column to predict (default: %(default)s)")
     parser.add_argument("--epochs", type=int, default=3, help="in all (default: %(default)s)")
@@ -182,6 +173,37 @@ def main() -> None:
     parser.add_argument("--memory", default="128MB", help="of a rank's loader (default: %(default)s)")
     parser.add_argument("--rate", type=float, default=0.003, help="learning rate (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the order of cells (default: %(default)s)")
+    parser.add_argument("--save-every", type=int, default=20, help="steps (default: %(default)s)")
+    parser.add_argument(
+        "--trace", type=Path, help="folder for a file a rank with the rows of every step, as JSON lines"
+    )
+    parser.add_argument("--cells", type=int, default=20_000, help="of the set made (default: %(default)s)")
+
+
+# --- under torchrun -----------------------------------------------------------------------------------------
+
+
+def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    found: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    return found
+
+
+def write_checkpoint(path: Path, parts: dict[str, Any]) -> None:
+    """A kill in between leaves the one that was there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    torch.save(parts, partial)
+    os.replace(partial, path)
+
+
+@record  # torchrun then shows the error of the rank that failed first
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_options(parser)
     parser.add_argument(
         "--checkpoint",
         type=Path,
@@ -189,23 +211,23 @@ def main() -> None:
         help="on a disk that all ranks see (default: %(default)s)",
     )
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint, if there is one")
-    parser.add_argument("--save-every", type=int, default=20, help="steps (default: %(default)s)")
-    parser.add_argument(
-        "--trace", type=Path, help="folder for a file a rank with the rows of every step, as JSON lines"
-    )
-    parser.add_argument("--cells", type=int, default=20_000, help="of the set made (default: %(default)s)")
     args = parser.parse_args()
     local_rank = int(os.environ.get("LOCAL_RANK", 0))
+    device = torch.device("cpu")
     if torch.cuda.is_available():
         device = torch.device("cuda", local_rank)
         torch.cuda.set_device(device)
-    else:
-        device = torch.device("cpu")
     if not args.data and local_rank == 0:
         demo_files(args.cells)  # the others wait for it in the next line
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    args.data = args.data or demo_files(args.cells)
+
+    def save(checkpoint: dict[str, Any], metrics: dict[str, Any]) -> None:
+        if dist.get_rank() == 0:
+            write_checkpoint(args.checkpoint, checkpoint)
+
     try:
-        train(args, args.data or demo_files(args.cells), device)
+        train(args, device, read_checkpoint(args.checkpoint, device) if args.resume else None, save)
     finally:
         dist.destroy_process_group()
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from support import ROOT
 
 EXAMPLE = ROOT / "examples" / "train_ddp.py"
 # Nothing here takes a tenth of it; whoever hangs is to fail with its output.
-SECONDS = 180
+SECONDS = 300
 # What a launcher around the tests might have set, and what torch needs on a machine without a network.
 LAUNCHER = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
@@ -81,19 +83,30 @@ class Trace:
         assert len(set(self.parameters)) == 1
 
 
-def children(pid: int) -> list[int]:
-    text = "".join(p.read_text() for p in Path(f"/proc/{pid}/task").glob("*/children"))
-    return [int(word) for word in text.split()]
+def writer_of(path: Path) -> int:
+    """The process that has the file open: a rank, by its trace."""
+    for entry in Path("/proc").glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):  # processes come and go
+            if entry.readlink() == path:
+                return int(entry.parts[2])
+    raise RuntimeError(f"nobody writes {path}")
 
 
-def workers(pid: int) -> dict[int, int]:
-    """{rank: process} of what torchrun has started."""
-    found = {}
-    for child in children(pid):
-        env = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
-        ranks = [int(line[5:]) for line in env if line.startswith(b"RANK=")]
-        found.update(dict.fromkeys(ranks, child))
-    return found
+def lines_in(path: Path) -> int:
+    return path.read_text().count("\n") if path.exists() else 0
+
+
+@contextlib.contextmanager
+def running(command: list[str], cwd: Path, **env: str) -> Iterator[subprocess.Popen[str]]:
+    """A launcher; what it started ends with it, whatever the test does."""
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, cwd=cwd, env=environment(**env))
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.communicate(timeout=60)
 
 
 def wait_for(condition: Any, process: subprocess.Popen[str]) -> None:

@@ -173,6 +173,55 @@ def test_ranks_compare_what_they_are_about_to_do(corpus, tmp_path):
         assert resumed == 15 + (16 if rank == 0 else 0)
 
 
+MESH = """
+    import json, sys, torch, penstock
+    import torch.multiprocessing as mp
+    from torch.distributed.device_mesh import init_device_mesh
+
+    def work(rank, store, paths):
+        torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=4)
+        mesh = init_device_mesh("cpu", (2, 2), mesh_dim_names=("dp", "tp"))
+        dp, tp = mesh["dp"], mesh["tp"]
+        ds = penstock.open(paths)
+        options = {"batch_size": 64, "memory": "8MB"}
+        loader = penstock.Loader(ds, rank=dp.get_local_rank(), world_size=dp.size(), **options)
+        found = {"dp": dp.get_local_rank(), "tp": tp.get_local_rank(), "epochs": []}
+        for epoch in range(2):
+            rows, equal = [], True
+            for batch in loader:
+                rows.append(batch.index.tolist())
+                # What tensor-parallel layers take for granted: their group has one batch, bit for bit.
+                mine = batch.X.to_dense()
+                others = [torch.empty_like(mine) for _ in range(tp.size())]
+                torch.distributed.all_gather(others, mine, group=tp.get_group())
+                equal = equal and all(torch.equal(mine, other) for other in others)
+            found["epochs"].append([rows, equal])
+        with open(f"{store}.{rank}.json", "w") as out:
+            json.dump(found, out)
+        torch.distributed.destroy_process_group()
+
+    if __name__ == "__main__":
+        mp.start_processes(work, (sys.argv[1], sys.argv[2:]), nprocs=4, start_method="fork")
+"""
+
+
+@pytest.mark.slow
+def test_a_mesh_of_data_and_tensor_parallel_ranks(corpus, tmp_path):
+    pytest.importorskip("torch")
+    done = run_python(MESH, str(tmp_path / "store"), *corpus.paths)
+    assert done.returncode == 0, done.stderr
+    found = [json.loads((tmp_path / f"store.{rank}.json").read_text()) for rank in range(4)]
+    assert [(f["dp"], f["tp"]) for f in found] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    for epoch in range(2):
+        shares = [f["epochs"][epoch][0] for f in found]
+        assert all(f["epochs"][epoch][1] for f in found)
+        assert shares[0] == shares[1] and shares[2] == shares[3]
+        assert len(shares[0]) == len(shares[2])
+        rows = np.concatenate([np.concatenate(shares[0]), np.concatenate(shares[2])])
+        np.testing.assert_array_equal(np.sort(rows[rows >= 0]), np.arange(3001))
+    assert found[0]["epochs"][0][0] != found[0]["epochs"][1][0]
+
+
 @pytest.mark.slow
 def test_torch_distributed(corpus, tmp_path):
     pytest.importorskip("torch")

@@ -6,9 +6,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import ddp
@@ -35,19 +32,6 @@ def arguments(data: list[str], *more: object) -> list[object]:
 
 def losses(text: str) -> list[float]:
     return [float(x) for x in re.findall(r"^epoch \d+: loss (\S+) over", text, re.M)]
-
-
-@contextmanager
-def running(command: list[str], cwd: Path) -> Iterator[subprocess.Popen[str]]:
-    """The launcher; what it started ends with it, whatever the test does."""
-    pipe = subprocess.PIPE
-    process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, cwd=cwd, env=ddp.environment())
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.terminate()  # torchrun ends its ranks
-            process.communicate(timeout=60)
 
 
 def test_two_ranks_train(data: list[str], tmp_path: Path) -> None:
@@ -87,10 +71,10 @@ def killed(data: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run of two ranks one of which died when some checkpoints were written."""
     folder = tmp_path_factory.mktemp("killed")
     endless = arguments(data, "--epochs", 10_000, "--save-every", 7, "--trace", "first")
-    with running(ddp.torchrun(2, *endless), folder) as process:
+    with ddp.running(ddp.torchrun(2, *endless), folder) as process:
         trace = folder / "first" / "rank1.jsonl"
-        ddp.wait_for(lambda: trace.exists() and trace.read_text().count("\n") >= 31, process)
-        os.kill(ddp.workers(process.pid)[1], signal.SIGKILL)
+        ddp.wait_for(lambda: ddp.lines_in(trace) >= 31, process)
+        os.kill(ddp.writer_of(trace), signal.SIGKILL)
         process.communicate(timeout=ddp.SECONDS)  # the other rank does not wait for ever
         assert process.returncode != 0
     return folder
@@ -129,10 +113,13 @@ def test_a_rank_is_killed_and_the_run_goes_on(
 
 def test_torchrun_starts_ranks_again(data: list[str], tmp_path: Path) -> None:
     options = arguments(data, "--epochs", 10, "--save-every", 7, "--resume", "--trace", "trace")
-    with running(ddp.torchrun(2, *options, restarts=1), tmp_path) as process:
+    # torchrun leaves the addresses of dead ranks in the store of the rendezvous, where ranks that are started again may
+    # find them (issue 167288 of pytorch); with a store for each round there are none.
+    own_store = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+    with ddp.running(ddp.torchrun(2, *options, restarts=1), tmp_path, **own_store) as process:
         trace = tmp_path / "trace" / "rank0.jsonl"
-        ddp.wait_for(lambda: trace.exists() and trace.read_text().count("\n") >= 15, process)
-        os.kill(ddp.workers(process.pid)[0], signal.SIGKILL)
+        ddp.wait_for(lambda: ddp.lines_in(trace) >= 15, process)
+        os.kill(ddp.writer_of(trace), signal.SIGKILL)
         out, err = process.communicate(timeout=ddp.SECONDS)
     assert process.returncode == 0, out + err
     assert "going on in epoch" in out
