@@ -320,26 +320,32 @@ class Bench:
             rows = sum(batch.n_obs for batch in loader)
             return rows / (time.perf_counter() - start)
 
-    def verify(self, **options: Any) -> None:
-        """One full pass must give exactly what h5py gives."""
-        key = json.dumps(options, sort_keys=True)
+    def verify(self, ranks: int = 1, **options: Any) -> None:
+        """One full pass, of all ranks together, must give exactly what h5py gives."""
+        key = json.dumps([ranks, options], sort_keys=True)
         if key in self.verified:
             return
-        say(f"verifying {options}")
+        say(f"verifying {options}" + (f" on {ranks} ranks" if ranks > 1 else ""))
         checksum = Checksum(self.data.cells)
+        for rank in range(ranks):
+            self._add_to(checksum, rank=rank, world_size=ranks, **options)
+        if not (checksum.seen == 1).all():
+            raise RuntimeError(f"{options}: some rows did not come exactly once")
+        self._compare(checksum.result(), str(options))
+        self.verified.add(key)
+
+    def _add_to(self, checksum: Checksum, **options: Any) -> None:
         with self.loader(**options) as loader:
             for batch in loader:
                 rows = batch.index.numpy()
+                if rows[0] < 0:
+                    continue  # what a rank repeats to have as many batches as the others
                 if options.get("format") == "dense":
                     checksum.add_dense(rows, batch.X.numpy())
                 else:
                     x = batch.X
                     parts = (x.crow_indices(), x.col_indices(), x.values())
                     checksum.add_csr(rows, *(p.numpy() for p in parts))
-        if not (checksum.seen == 1).all():
-            raise RuntimeError(f"{options}: some rows did not come exactly once")
-        self._compare(checksum.result(), str(options))
-        self.verified.add(key)
 
     def verify_part(self, genes: list[int] | None = None, **options: Any) -> None:
         """Batches in file order with these genes and transforms are what numpy makes of whole rows."""
@@ -501,6 +507,50 @@ def scaling(bench: Bench) -> list[Figure]:
     figure.spread = ratios
     figure.detail = f"{statistics.median(loads):.2f}x of {statistics.median(floors):.2f}x"
     return [figure]
+
+
+@case("ranks")
+def ranks(bench: Bench) -> list[Figure]:
+    """As many ranks as threads, a process and a thread each, against one loader with all threads in as much memory."""
+    whole: dict[str, Any] = {"batch_size": 1024, "memory": "512MB"}
+    share = {**whole, "memory": "256MB"}
+    bench.verify(ranks=THREADS, **share)
+    read_all(bench.data.files)
+    ones, ratios, rates = [bench.rate(**whole)], [], []
+    for i in range(bench.runs):
+        rates.append(ranks_rate(bench, share))
+        ones.append(bench.rate(**whole))
+        ratios.append(rates[-1] / ((ones[i] + ones[i + 1]) / 2))
+        say(f"ranks {i + 1}/{bench.runs}: together {rates[-1]:,.0f}, one loader {ones[-1]:,.0f} cells/s")
+    name = f"{THREADS} ranks with a thread each / one loader with {THREADS} threads"
+    detail = f"{statistics.median(rates):,.0f} of {statistics.median(ones):,.0f} cells/s"
+    return [Figure("ranks", name, statistics.median(ratios), 0.9, True, "", ratios, detail)]
+
+
+def ranks_rate(bench: Bench, options: dict[str, Any]) -> float:
+    """Cells per second of all ranks together: from when they start, at once, until the last one is through."""
+    processes = []
+    for rank in range(THREADS):
+        arguments = {"files": bench.data.files, "epochs": bench.epochs}
+        arguments["options"] = {**options, "rank": rank, "world_size": THREADS, "threads": 1}
+        command = [sys.executable, __file__, "--child", "rank", json.dumps(arguments)]
+        pipe = subprocess.PIPE
+        processes.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True))
+    try:
+        for process in processes:
+            assert process.stdout
+            if process.stdout.readline() != "ready\n":
+                raise RuntimeError(f"a rank ended with {process.wait()}")
+        start = time.perf_counter()  # the same clock in all processes
+        for process in processes:
+            assert process.stdin
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        outs = [json.loads(process.communicate()[0]) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    return sum(out["rows"] for out in outs) / (max(out["end"] for out in outs) - start)
 
 
 @case("cold")
@@ -779,7 +829,22 @@ def child_open(files: list[str]) -> dict[str, Any]:
     return {"seconds": seconds, "grown": grown, "nbytes": dataset.nbytes, "n_obs": dataset.n_obs}
 
 
-CHILDREN: dict[str, Callable[..., dict[str, Any]]] = {"rss": child_rss, "open": child_open}
+def child_rank(files: list[str], options: dict[str, Any], epochs: int) -> dict[str, Any]:
+    import penstock
+
+    loader = penstock.Loader(penstock.open(files), **options)
+    rows = sum(batch.n_obs for batch in loader)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    rows = sum(batch.n_obs for _ in range(epochs) for batch in loader)
+    return {"rows": rows, "end": time.perf_counter()}
+
+
+CHILDREN: dict[str, Callable[..., dict[str, Any]]] = {
+    "rss": child_rss,
+    "open": child_open,
+    "rank": child_rank,
+}
 
 
 # --- report -------------------------------------------------------------------------------------------------
