@@ -7,7 +7,9 @@ import os
 
 import numpy as np
 import pytest
-from support import flat, run_python
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support import flat, indices, run_python
 
 import penstock
 
@@ -48,6 +50,49 @@ def test_sizes_that_divide_nothing(corpus, n):
             assert len({len(share) for share in shares}) == 1
             rows = np.concatenate([b[b >= 0] for share in shares for b in share])
             np.testing.assert_array_equal(np.sort(rows), np.arange(500, 500 + n))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("world", range(1, 18))
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    n=st.integers(1, 3001),
+    seed=st.integers(0, 99),
+    batch_size=st.integers(1, 700),
+    epoch=st.integers(0, 3),
+    shuffle=st.booleans(),
+    drop_last=st.booleans(),
+)
+def test_any_size_on_any_world(corpus, world, n, seed, batch_size, epoch, shuffle, drop_last):
+    batch_size = max(batch_size, n // 60)  # no minutes for one row a batch
+    chosen = np.sort(np.random.default_rng(seed).choice(3001, n, replace=False))
+    ds = corpus.open()[chosen]
+    shares = []
+    for rank in range(world):
+        loader = penstock.Loader(
+            ds, batch_size=batch_size, memory="8MB", to="numpy", seed=seed, threads=1,
+            shuffle=shuffle, drop_last=drop_last, rank=rank, world_size=world,
+        )  # fmt: skip
+        loader.set_epoch(epoch)
+        shares.append(indices(loader))
+        assert len(loader) == len(shares[-1])
+        loader.close()
+    assert len({len(share) for share in shares}) == 1
+    every = [batch for share in shares for batch in share]
+    # A repeated row comes alone.
+    assert all(len(batch) == 1 for batch in every if (batch < 0).any())
+    rows = np.concatenate([*every, np.zeros(0, int)])
+    rows = rows[rows >= 0]
+    if drop_last:
+        assert all(len(batch) == batch_size for batch in every)
+        assert len(np.unique(rows)) == len(rows) and np.isin(rows, chosen).all()
+        assert n - len(rows) < world * batch_size
+    else:
+        np.testing.assert_array_equal(np.sort(rows), chosen)
+        sizes = [sum(len(batch[batch >= 0]) for batch in share) for share in shares]
+        assert max(sizes) - min(sizes) <= 1
+    if not shuffle:
+        assert (np.diff(rows) > 0).all()  # ranks and batches in file order
 
 
 def test_extra_batches_repeat_a_row(corpus):
