@@ -51,6 +51,15 @@ def test_two_ranks_train(data: list[str], tmp_path: Path) -> None:
     assert re.search(f"parameters {trace.parameters[0]} on every rank", done.stdout)
 
 
+def test_without_data_it_makes_some(tmp_path: Path) -> None:
+    command = ddp.torchrun(2, "--cells", 300, "--batch-size", 64, "--epochs", 1, "--checkpoint", "a/b.pt")
+    done = ddp.run(command, tmp_path, PENSTOCK_DATA=str(tmp_path / "data"))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "over 300 cells" in done.stdout
+    state = torch.load(tmp_path / "a" / "b.pt", weights_only=True)["loader"]
+    assert (state["epoch"], state["lineage"]) == (1, [])
+
+
 def test_another_seed_on_one_rank_ends_all(data: list[str], tmp_path: Path) -> None:
     script = tmp_path / "other_seed.py"
     script.write_text(
