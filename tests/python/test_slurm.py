@@ -19,6 +19,8 @@ pytest.importorskip("torch")
 
 SCRIPT = ROOT / "examples" / "train_ddp.sbatch"
 CELLS = 1201
+# The number of a job is also its rendezvous: other runs of these tests on this machine have other ones.
+JOB = 10 * os.getpid()
 
 # Options end at the first word that is none, as for srun. One task a machine; it fails when one does. torchruns run
 # at once and find each other; anything else in turns, because these machines share a disk.
@@ -98,14 +100,14 @@ def test_machines_train_together_and_another_job_goes_on(
     slurm: Path, data: list[str], tmp_path: Path
 ) -> None:
     common = ["--data", *data, "--batch-size", 64, "--memory", "32MB", "--checkpoint", "run.pt"]
-    out = batch_job(slurm, tmp_path, 71, 2, *common, "--epochs", 2, "--trace", "first", RANKS="2")
+    out = batch_job(slurm, tmp_path, JOB + 1, 2, *common, "--epochs", 2, "--trace", "first", RANKS="2")
     assert "4 ranks" in out and "going on" not in out
-    ((options, command),) = steps_of(tmp_path, 71)
+    ((options, command),) = steps_of(tmp_path, JOB + 1)
     assert "--cpus-per-task=2" in options and "--ntasks-per-node=1" in options
     assert command[0] == "torchrun" and "--nnodes=2" in command and "--nproc-per-node=2" in command
     first = ddp.Trace.read(tmp_path / "first")
     first.check(4)
-    out = batch_job(slurm, tmp_path, 72, 1, *common, "--epochs", 3, "--trace", "second", RANKS="2")
+    out = batch_job(slurm, tmp_path, JOB + 2, 1, *common, "--epochs", 3, "--trace", "second", RANKS="2")
     assert "2 ranks" in out and "going on in epoch 2" in out
     second = ddp.Trace.read(tmp_path / "second")
     second.check(2)
@@ -120,11 +122,11 @@ def test_machines_copy_the_data(slurm: Path, data: list[str], tmp_path: Path) ->
     folder = str(Path(data[0]).parent)
     common = ["--data", *data, "--batch-size", 64, "--memory", "32MB", "--epochs", 1, "--trace", "trace"]
     # One rank a machine, as on machines without GPUs.
-    out = batch_job(slurm, tmp_path, 73, 2, *common, LOCAL_COPY=folder)
+    out = batch_job(slurm, tmp_path, JOB + 3, 2, *common, LOCAL_COPY=folder)
     assert "2 ranks" in out
-    copy, train = steps_of(tmp_path, 73)
+    copy, train = steps_of(tmp_path, JOB + 3)
     assert copy[0] == train[0] and copy[1][0] == "bash"
-    copies = [str(tmp_path / "penstock-73" / Path(name).name) for name in data]
+    copies = [str(tmp_path / f"penstock-{JOB + 3}" / Path(name).name) for name in data]
     assert train[1][train[1].index("--data") + 1 :][:2] == copies
     trace = ddp.Trace.read(tmp_path / "trace")
     trace.check(2)
