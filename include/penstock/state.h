@@ -30,7 +30,8 @@ struct Stage {
 using Lineage = std::vector<Stage>;
 
 struct LoaderState {
-  static constexpr std::uint32_t kVersion = 1;
+  // Of the form. Version 1 was without epoch_size, balance, weights and masses: every row once.
+  static constexpr std::uint32_t kVersion = 2;
 
   // The epoch of the next batch, and what has been delivered of it: a stage for each number of ranks that has
   // worked on it. Empty: nothing.

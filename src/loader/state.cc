@@ -142,9 +142,9 @@ Result<LoaderState> LoaderState::from_json(std::string_view text) {
   Fields fields(j, "state:");
   fields.number("version", &version);
   PENSTOCK_RETURN_IF_ERROR(fields.status());
-  if (version != kVersion) {
+  if (version == 0 || version > kVersion) {
     return Status::invalid_argument(fmt::format(
-        "a state of version {} of its form, this version of Penstock reads {}", version, kVersion));
+        "a state of version {} of its form, this version of Penstock reads up to {}", version, kVersion));
   }
   fields.number("epoch", &s.epoch, kMaxNumber - 1)
       .number("seed", &s.seed, ~std::uint64_t{0})
@@ -155,14 +155,16 @@ Result<LoaderState> LoaderState::from_json(std::string_view text) {
       .number("block_rows", &s.block_rows)
       .flag("block_rows_exact", &s.block_rows_exact)
       .text("blocks", &s.blocks)
-      .number("epoch_size", &s.epoch_size, plan::kMostEpochRows)
-      .text("balance", &s.balance)
-      .text("weights", &s.weights)
-      .text("masses", &s.masses)
       .text("matrix", &s.matrix)
       .number("n_obs", &s.n_obs)
       .number("n_vars", &s.n_vars)
       .text("genes", &s.genes);
+  if (version > 1) {
+    fields.number("epoch_size", &s.epoch_size, plan::kMostEpochRows)
+        .text("balance", &s.balance)
+        .text("weights", &s.weights)
+        .text("masses", &s.masses);
+  }
   if (s.blocks.empty()) fields.fail("blocks", "is empty");
   if (s.batch_size == 0 || s.window_rows == 0 || s.block_rows == 0)
     fields.fail("batch_size, window_rows or block_rows", "is 0");

@@ -47,6 +47,16 @@ std::string with(const std::string& from, const std::string& to) {
   return text.replace(at, from.size(), to);
 }
 
+// Written before rows could be sampled.
+TEST(LoaderState, VersionOneIsRead) {
+  std::string text = with("\"version\":2", "\"version\":1");
+  const std::string added = "\"epoch_size\":0,\"balance\":\"\",\"weights\":\"\",\"masses\":\"\",";
+  text.erase(text.find(added), added.size());
+  const auto back = LoaderState::from_json(text);
+  ASSERT_TRUE(back.ok()) << back.status().to_string();
+  EXPECT_EQ(back->to_json(), some().to_json());
+}
+
 TEST(LoaderState, WhatIsNoStateIsRefusedWithTheReason) {
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"", "not JSON"},
@@ -54,7 +64,9 @@ TEST(LoaderState, WhatIsNoStateIsRefusedWithTheReason) {
       {"{}", "version is missing"},
       {"nonsense", "not JSON"},
       {std::string(100'000, '['), "not JSON"},
-      {with("\"version\":1", "\"version\":2"), "version 2"},
+      {with("\"version\":2", "\"version\":3"), "version 3"},
+      {with("\"version\":2", "\"version\":0"), "version 0"},
+      {with("\"epoch_size\":0,", ""), "epoch_size is missing"},
       {with("\"seed\":3", "\"seed\":-3"), "seed is not a whole number"},
       {with("\"seed\":3", "\"seed\":3.5"), "seed is not a whole number"},
       {with("\"seed\":3", "\"seed\":18446744073709551616"), "seed is not a whole number"},

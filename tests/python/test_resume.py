@@ -248,6 +248,7 @@ def test_small_and_plain(large):
             "window_rows",
             "block_rows",
         ),
+        *("epoch_size", "balance", "weights", "masses"),
         *("block_rows_exact", "blocks", "matrix", "n_obs", "n_vars", "genes", "files"),
     }
     assert [file["name"] for file in state["files"]] == ["part0.h5ad", "part1.h5ad"]
