@@ -6,24 +6,22 @@ see when they stop being true. What a notebook shows is what it shows here; docs
 
 from __future__ import annotations
 
-import base64
 import importlib.util
 import io
 import json
 import os
 import re
-import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from support import ROOT, framework
+from support import framework
 
-FOLDER = ROOT / "examples" / "notebooks"
+import run_notebooks
+from run_notebooks import FOLDER
+
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
-SECONDS = 240  # of a cell, on a busy machine; a whole notebook takes 10 to 20
 
 
 def read(path: Path) -> Any:
@@ -56,29 +54,22 @@ def quiet_kernel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("quiet_kernel")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_runs(path: Path, tmp_path: Path) -> None:
-    nbclient, nbformat = framework("nbclient"), framework("nbformat")
+    framework("nbclient")
     framework("ipykernel")
     absent = missing(read(path))
     if absent and os.environ.get("PENSTOCK_FRAMEWORKS") != "required":
         pytest.skip(f"{', '.join(absent)} not installed (make setup-test)")
-    work = tmp_path / "notebooks"
-    shutil.copytree(FOLDER, work, ignore=shutil.ignore_patterns("cells", "__pycache__"))
-    notebook = nbformat.read(path, as_version=4)
-    # The kernel is this Python, whichever kernels the machine knows by this name.
-    notebook.cells.insert(
-        0, nbformat.v4.new_code_cell(f"import sys\nassert sys.prefix == {sys.prefix!r}, sys.prefix")
-    )
-    client = nbclient.NotebookClient(
-        notebook, timeout=SECONDS, kernel_name="python3", resources={"metadata": {"path": str(work)}}
-    )
-    client.execute()
-    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
-    said = [output.text for output in outputs if output.output_type == "stream" and output.name == "stderr"]
+    notebook = run_notebooks.execute(path, tmp_path / "notebooks")
+    said = [
+        output.text
+        for output in run_notebooks.outputs(notebook)
+        if output.output_type == "stream" and output.name == "stderr"
+    ]
     assert not said, "warnings: they say something to whoever reads the notebook, or are to be avoided"
-    pictures = [output.data["image/png"] for output in outputs if "image/png" in output.get("data", {})]
-    assert pictures, "a notebook shows something"
-    for picture in pictures:
-        check_picture(base64.b64decode(picture))
+    drawn = run_notebooks.pictures(notebook)
+    assert drawn, "a notebook shows something"
+    for png in drawn:
+        check_picture(png)
 
 
 def check_picture(png: bytes) -> None:
