@@ -153,11 +153,19 @@ def test_pages_of_other_loaders_show_both() -> None:
         assert any(b.runs for b in found) and any(of_others(b) for b in found), page.name
         for block in found:
             compile(block.code, block.where, "exec")
-        text = page.read_text()
-        assert text.count('<div class="side-by-side">') == text.count("</div>") >= 1, page.name
         # What is beside something else must not be cut off.
-        wide = [line for b in found if of_others(b) for line in b.code.splitlines() if len(line) > 60]
-        assert not wide, page.name
+        beside = re.findall(r'<div class="side-by-side">\n\n(.*?)\n\n</div>', page.read_text(), re.S)
+        assert beside, page.name
+        for part in beside:
+            assert [of_others(block) for block in blocks(page, part)] == [True, False], page.name
+            assert max(map(len, part.splitlines())) <= 52, page.name
+
+
+def test_the_first_page_lists_every_page() -> None:
+    index = (ROOT / "docs" / "index.md").read_text()
+    listed = set(re.findall(r"\]\(([\w/-]+\.md)\)", index))
+    there = {str(page.relative_to(ROOT / "docs")) for page in PAGES if page.parent != ROOT}
+    assert listed == there - {"index.md"}
 
 
 def test_make_targets_that_pages_name_exist() -> None:
