@@ -4,7 +4,7 @@
     python tools/run_notebooks.py                  # all of them, a minute
     python tools/run_notebooks.py linear_probe
 
-A notebook runs in a copy of its folder and stays as it is: it is stored without outputs. Its n-th picture becomes
+A notebook runs in a copy of examples/ and stays as it is: it is stored without outputs. Its n-th picture becomes
 docs/images/notebook-NAME-n.png. Needs tools/requirements-frameworks.txt (`make setup-test`).
 """
 
@@ -25,11 +25,15 @@ SECONDS = 240  # of a cell, on a busy machine; a whole notebook takes 10 to 20
 
 
 def execute(path: Path, work: Path) -> Any:
-    """The notebook with its outputs, run by this Python in `work`, which becomes a copy of its folder."""
+    """The notebook with its outputs, run by this Python in `work`, which becomes a copy of its folder; the files of
+    the folder above, the other examples, come beside it."""
     import nbclient
     import nbformat
 
     shutil.copytree(path.parent, work, ignore=shutil.ignore_patterns("cells", "__pycache__"))
+    for example in path.parent.parent.iterdir():
+        if example.is_file():
+            shutil.copy(example, work.parent)
     notebook = nbformat.read(path, as_version=4)
     # Whichever kernels the machine knows by this name.
     check = nbformat.v4.new_code_cell(f"import sys\nassert sys.prefix == {sys.prefix!r}, sys.prefix")
