@@ -28,6 +28,8 @@ extensions = [
 html_theme = "furo"
 html_title = f"Penstock {version}"
 html_show_copyright = False
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 exclude_patterns = ["images"]
 
 myst_heading_anchors = 3

@@ -14,6 +14,7 @@
 #include <fstream>
 #include <utility>
 
+#include "gene_names.h"
 #include "penstock/memory_budget.h"
 
 namespace penstock::cli {
@@ -70,12 +71,23 @@ void OpenFlags::add_to(CLI::App& app) {
   app.add_flag("--json", json, "Print JSON");
 }
 
-void OpenFlags::add_query_to(CLI::App& app) {
+void OpenFlags::add_selection_to(CLI::App& app) {
   app.add_option("--query", query,
                  "Only rows for which this holds: \"n_counts > 500 and drug != 'DMSO_TF'\"");
   app.add_option("--param", params, "name=value: what @name stands for in --query (repeatable)")
       ->take_all()
       ->allow_extra_args(false);
+  auto* select = app.add_option("--select-vars", genes,
+                                "Only these genes, in this order: TP53,MYC or @FILE with one name a line");
+  app.add_option("--select-key", genes_key,
+                 "Column of var that --select-vars names genes by (default: their names)")
+      ->needs(select);
+  app.add_option(
+         "--missing", missing,
+         "Genes of --select-vars that are not there: error, drop (left out), zero (a column of zeros)")
+      ->check(CLI::IsMember({"error", "drop", "zero"}))
+      ->needs(select)
+      ->capture_default_str();
 }
 
 Result<std::shared_ptr<const Dataset>> OpenFlags::open(std::vector<std::string> paths) const {
@@ -90,8 +102,14 @@ Result<std::shared_ptr<const Dataset>> OpenFlags::open(std::vector<std::string> 
     PENSTOCK_ASSIGN_OR_RETURN(values[param.substr(0, equals)], parse_query_value(param.substr(equals + 1)));
   }
   PENSTOCK_ASSIGN_OR_RETURN(auto dataset, Dataset::open(std::move(paths), std::move(chosen)));
-  if (!query) return dataset;
-  return dataset->query(*query, values);
+  if (query) {
+    PENSTOCK_ASSIGN_OR_RETURN(dataset, dataset->query(*query, values));
+  }
+  if (genes) {
+    PENSTOCK_ASSIGN_OR_RETURN(const auto names, gene_names(*genes));
+    PENSTOCK_ASSIGN_OR_RETURN(dataset, dataset->select_var_names(names, genes_key, missing));
+  }
+  return dataset;
 }
 
 void LoaderFlags::add_to(CLI::App& app) {

@@ -41,11 +41,13 @@ struct OpenFlags {
   bool json = false;
   std::optional<std::string> query;  // of rows; none: all
   std::vector<std::string> params;   // name=value
+  std::optional<std::string> genes;  // "a,b,c" or "@FILE"; none: all
+  std::string genes_key, missing = "error";
 
   void add_to(CLI::App& app);
-  // --query and --param, for commands that work on rows.
-  void add_query_to(CLI::App& app);
-  // With the rows that --query selects.
+  // --query, --select-vars and what belongs to them, for commands that work on rows.
+  void add_selection_to(CLI::App& app);
+  // With the rows that --query and the genes that --select-vars selects.
   Result<std::shared_ptr<const Dataset>> open(std::vector<std::string> paths) const;
 };
 

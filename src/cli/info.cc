@@ -88,7 +88,7 @@ Command add_info(CLI::App& main) {
   auto* app = main.add_subcommand("info", "What is in each file: shape, encodings, chunks, codecs, columns");
   auto flags = std::make_shared<OpenFlags>();
   flags->add_to(*app);
-  flags->add_query_to(*app);
+  flags->add_selection_to(*app);
   return {app, [flags] { return run(*flags); }};
 }
 

@@ -30,7 +30,7 @@ Command add_plan(CLI::App& main) {
   auto open = std::make_shared<OpenFlags>();
   auto flags = std::make_shared<LoaderFlags>();
   open->add_to(*app);
-  open->add_query_to(*app);
+  open->add_selection_to(*app);
   flags->add_to(*app);
   return {app, [open, flags] {
             const Status status = run(*open, *flags);

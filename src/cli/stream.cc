@@ -178,7 +178,7 @@ Command add_stream(CLI::App& main) {
   auto* app = main.add_subcommand("stream", "Run an epoch: cells/s, MB/s, peak memory, who waited for whom");
   auto flags = std::make_shared<StreamFlags>();
   flags->open.add_to(*app);
-  flags->open.add_query_to(*app);
+  flags->open.add_selection_to(*app);
   flags->loader.add_to(*app);
   app->add_option("--epochs", flags->epochs, "Epochs to run")
       ->check(CLI::PositiveNumber)

@@ -11,8 +11,13 @@ import sys
 import time
 
 import h5py
+import numpy as np
+import pandas as pd
 import pytest
-from support import ROOT
+import scipy.sparse as sp
+from support import ROOT, random_csr, write_h5ad
+
+import penstock
 
 
 def find_command() -> str | None:
@@ -36,8 +41,6 @@ def test_help_and_version():
     assert done.returncode == 0
     for word in ("info", "plan", "stream", "verify", "Exit codes"):
         assert word in done.stdout
-    import penstock
-
     assert run("--version").stdout.strip() == penstock.__version__
     assert run("stream", "--help").returncode == 0
 
@@ -97,6 +100,80 @@ def test_stream(corpus):
     assert report["stats"]["rows"] == 9003 and report["epochs"] == 3
     assert report["peak_budget_bytes"] <= 16_000_000 < report["peak_rss_bytes"]
     assert report["cells_per_second"] > 0 and report["who_waited"]
+
+
+@pytest.fixture(scope="module")
+def genes(tmp_path_factory) -> tuple[list[str], sp.csr_matrix]:
+    """Two files of the same 90 genes, of which a column of var has other names."""
+    folder = tmp_path_factory.mktemp("genes")
+    rng = np.random.default_rng(7)
+    parts = [random_csr(rng, n, 90) for n in (300, 200)]
+    var = pd.DataFrame({"symbol": [f"S{i}" for i in range(90)]}, index=[f"g{i}" for i in range(90)])
+    paths = [write_h5ad(folder / f"part{i}.h5ad", x, var=var) for i, x in enumerate(parts)]
+    return paths, sp.csr_matrix(sp.vstack(parts))
+
+
+def streamed(paths, *args: str) -> tuple[int, int]:
+    """Genes of the plan and non-zeros of an epoch."""
+    done = run("stream", *paths, "--memory", "16MB", "--json", *args)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["stats"]["rows"] == 500
+    return report["plan"]["n_cols"], report["stats"]["entries"]
+
+
+def test_select_vars(genes, tmp_path):
+    paths, x = genes
+    per_gene = np.asarray((x != 0).sum(0)).ravel()
+    assert streamed(paths) == (90, x.nnz)
+    assert streamed(paths, "--select-vars", "g7, g3") == (2, per_gene[[7, 3]].sum())
+    # As Dataset.select_vars, the names from a file: other ends of lines, empty lines.
+    panel = tmp_path / "panel.txt"
+    panel.write_bytes(b"S5\r\n\nS1\n  nowhere \nS80")
+    by_symbol = ["--select-vars", f"@{panel}", "--select-key", "symbol"]
+    kept = per_gene[[5, 1, 80]].sum()
+    assert streamed(paths, *by_symbol, "--missing", "drop") == (3, kept)
+    assert streamed(paths, *by_symbol, "--missing", "zero") == (4, kept)
+    same = penstock.open(paths).select_vars(["S5", "S1", "nowhere", "S80"], key="symbol", missing="zero")
+    assert sum(batch.X.nnz for batch in penstock.Loader(same, memory="16MB", to="numpy")) == kept
+    # Each file by itself, before any is joined with another.
+    files = json.loads(run("info", *paths, *by_symbol, "--missing", "drop", "--json").stdout)
+    assert [file["n_vars"] for file in files] == [3, 3]
+    assert "500 x 2 in 2 files" in run("plan", *paths, "--memory", "16MB", "--select-vars", "g7,g3").stdout
+
+
+def test_select_vars_of_joined_files(genes, tmp_path):
+    paths, x = genes
+    other = random_csr(np.random.default_rng(8), 100, 60)
+    var = pd.DataFrame({"symbol": [f"S{i + 50}" for i in range(60)]}, index=[f"h{i}" for i in range(60)])
+    both = [paths[0], write_h5ad(tmp_path / "other.h5ad", other, var=var)]
+    joined = ["--join", "outer", "--var-key", "symbol", "--memory", "16MB", "--json"]
+    done = run("stream", *both, *joined, "--select-vars", "S49,S50,S109")
+    assert done.returncode == 0, done.stderr
+    expected = sum(int((part != 0).sum()) for part in (x[:300, [49, 50]], other[:, [0, 59]]))
+    assert json.loads(done.stdout)["stats"]["entries"] == expected
+
+
+def test_select_vars_refuses(genes, tmp_path):
+    paths, _ = genes
+    empty = tmp_path / "empty.txt"
+    empty.write_text("\n \n")
+    for argument, code, words in [
+        ("g7,g900", 1, "no gene 'g900'"),
+        ("g7,g7", 2, "g7"),
+        (",", 2, "names no gene"),
+        (f"@{empty}", 2, "names no gene"),
+        (f"@{tmp_path / 'missing.txt'}", 1, "missing.txt: no such file"),
+        (f"@{tmp_path}", 1, "directory"),
+        ("@/dev/zero", 2, "more than 64 MB"),
+    ]:
+        done = run("plan", *paths, "--select-vars", argument)
+        assert done.returncode == code and words in done.stderr, (argument, done.stderr)
+        assert done.stderr.count("\n") == 1 and done.stdout == ""
+    assert run("plan", *paths, "--missing", "zero").returncode == 2  # of nothing
+    assert run("plan", *paths, "--select-vars", "g7", "--missing", "guess").returncode == 2
+    done = run("plan", *paths, "--select-vars", "S7", "--select-key", "symbl")
+    assert done.returncode == 1 and "symbol" in done.stderr
 
 
 def test_progress_line_on_a_terminal(large):

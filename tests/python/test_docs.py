@@ -4,6 +4,7 @@ Fenced blocks of a page run from top to bottom, in one namespace and one working
 
 * ```python  runs; ```sh runs line by line in a shell;
 * a block whose first line is `# not run: <reason>` does not; readers see the reason, too;
+* on the pages of docs/migrating/ blocks that begin with `# not run: code for <another loader>` are only compiled;
 * ```text, ```{directive} and blocks without a language are no code. Commands `make TARGET` in them must exist.
 """
 
@@ -22,11 +23,14 @@ import pytest
 from support import ROOT
 
 import make_demo_data
+import make_parquet_data
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+MIGRATING = ROOT / "docs" / "migrating"
 CODE = {"python", "sh"}
 NO_CODE = {"", "text", "json", "mermaid"}
 NOT_RUN = re.compile(r"# not run: \S")
+OF_OTHERS = re.compile(r"# not run: code for \w+")
 MOST_NOT_RUN = 4
 
 
@@ -66,8 +70,14 @@ def blocks(page: Path, text: str | None = None) -> list[Block]:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pages")
-    make_demo_data.make(make_demo_data.Spec(cells=2000, genes=1000), folder / "tahoe", quiet=True)
+    files = make_demo_data.make(make_demo_data.Spec(cells=2000, genes=1000), folder / "tahoe", quiet=True)
+    make_parquet_data.make("lists", folder / "lists", [str(file) for file in files])
     return folder
+
+
+def stub_step(*batch: Any) -> None:
+    """A training step of the pages that compare loaders; all it gets has a row for each cell."""
+    assert len({len(part) for part in batch}) == 1 and len(batch[0]) > 0
 
 
 def stub_model(x: Any, labels: Any) -> Any:
@@ -78,11 +88,16 @@ def stub_model(x: Any, labels: Any) -> Any:
 
 # What a page takes for granted.
 GIVEN: dict[str, dict[str, Any]] = {"README.md": {"model": stub_model}}
+GIVEN_MIGRATING: dict[str, Any] = {
+    "step": stub_step,
+    "files": [f"tahoe/plate{i + 1}.h5ad" for i in range(make_demo_data.Spec.files)],
+}
 
 
 def run_page(page: Path, of_page: list[Block]) -> None:
     """In the working folder. Tracebacks name the line of the page."""
-    namespace: dict[str, Any] = {"__name__": "__page__", **GIVEN.get(page.name, {})}
+    given = GIVEN_MIGRATING if page.parent == MIGRATING else GIVEN.get(page.name, {})
+    namespace: dict[str, Any] = {"__name__": "__page__", **given}
     env = {**os.environ, "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
     for block in of_page:
         if not block.runs:
@@ -104,7 +119,7 @@ def run_page(page: Path, of_page: list[Block]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_code_runs(page: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(data)
     run_page(page, blocks(page))
@@ -114,13 +129,43 @@ def test_every_block_is_accounted_for() -> None:
     every = [block for page in PAGES for block in blocks(page)]
     strange = [b.where for b in every if b.language not in CODE | NO_CODE and not b.language.startswith("{")]
     assert not strange, "blocks in a language that nothing runs"
-    not_run = [b.where for b in every if b.language in CODE and not b.runs]
+    not_run = [b.where for b in every if b.language in CODE and not b.runs and not of_others(b)]
     assert len(not_run) <= MOST_NOT_RUN, "too many blocks that do not run"
     assert sum(b.runs for b in every) > 20
     assert any(b.runs for b in blocks(ROOT / "README.md"))
     # Python in a block that says it is none would escape.
     hidden = [b.where for b in every if not b.language and re.search(r"^(import|from) \w+", b.code, re.M)]
     assert not hidden, "python blocks without a language"
+
+
+def of_others(block: Block) -> bool:
+    return block.page.parent == MIGRATING and OF_OTHERS.match(block.code) is not None
+
+
+def test_pages_of_other_loaders_show_both() -> None:
+    """Their code beside ours, and both at least Python."""
+    pages = [page for page in PAGES if page.parent == MIGRATING and page.name != "index.md"]
+    assert len(pages) == 5
+    listed = (MIGRATING / "index.md").read_text()
+    for page in pages:
+        assert f"]({page.name})" in listed and f"\n{page.stem}\n" in listed, page.name
+        found = blocks(page)
+        assert any(b.runs for b in found) and any(of_others(b) for b in found), page.name
+        for block in found:
+            compile(block.code, block.where, "exec")
+        # What is beside something else must not be cut off.
+        beside = re.findall(r'<div class="side-by-side">\n\n(.*?)\n\n</div>', page.read_text(), re.S)
+        assert beside, page.name
+        for part in beside:
+            assert [of_others(block) for block in blocks(page, part)] == [True, False], page.name
+            assert max(map(len, part.splitlines())) <= 52, page.name
+
+
+def test_the_first_page_lists_every_page() -> None:
+    index = (ROOT / "docs" / "index.md").read_text()
+    listed = set(re.findall(r"\]\(([\w/-]+\.md)\)", index))
+    there = {str(page.relative_to(ROOT / "docs")) for page in PAGES if page.parent != ROOT}
+    assert listed == there - {"index.md"}
 
 
 def test_make_targets_that_pages_name_exist() -> None:
