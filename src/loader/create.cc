@@ -16,6 +16,7 @@
 #include "loader/sample.h"
 #include "loader/state.h"
 #include "memory/reserve_for.h"
+#include "plan/worth.h"
 
 namespace penstock::loader {
 namespace {
@@ -384,7 +385,8 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
                             : static_cast<double>(c.sampling ? c.sampling->n_visits() : c.blocks.size()) *
                                   static_cast<double>(std::min(c.window.window_rows, p.n_rows)) /
                                   static_cast<double>(tape_rows);
-  p.q_eff = c.window.q_eff;
+  const plan::BatchWorth worth = c.batch_worth(c.share);
+  p.q_eff = worth.stated();
   p.sampled = c.sampling.has_value();
   if (c.sampling) {
     p.balance = options.balance;
@@ -440,12 +442,12 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
   plan::WindowSequence windows(c.share, options.batch_size, c.window.window_rows, true);
   if (const auto first = windows.next()) {
     p.first_window_rows = first->rows;
-    p.first_q_eff = plan::effective_rows(static_cast<double>(options.batch_size), rows_per_block,
-                                         static_cast<double>(first->rows));
-    for (auto window = first; window && window->ramp; window = windows.next()) {
-      p.ramp_batches += window->n_batches;
+    p.first_batch_seconds =
+        p.seconds_per_epoch * static_cast<double>(first->rows) / static_cast<double>(p.rows_this_rank);
+    p.first_q_eff = worth.of(first->rows);
+    for (auto window = first; window && !window->repeat; window = windows.next()) {
+      if (worth.less(*window)) p.ramp_batches += window->n_batches;
     }
-    p.ramp_batches = std::min(p.ramp_batches, p.n_batches);
   }
   p.memory = in.memory;
   p.memory_by_tag = {rest.index_bytes,     rest.obs_bytes,        c.rest.fetch_bytes,
