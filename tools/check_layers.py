@@ -49,6 +49,7 @@ HEADER_OF = {
     "state.h": "memory",
     "dataset.h": "source",  # Column and ColumnInfo are values that the readers fill
     "plan.h": "plan",
+    "mixing.h": "plan",
     "loader.h": "loader",
     "report.h": "report",
     "query.h": "base",  # values

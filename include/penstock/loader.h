@@ -26,6 +26,7 @@
 #include "penstock/batch.h"
 #include "penstock/dataset.h"
 #include "penstock/memory_budget.h"
+#include "penstock/mixing.h"
 #include "penstock/options.h"
 #include "penstock/plan.h"
 #include "penstock/status.h"
@@ -125,6 +126,14 @@ class Loader {
   // What reading an epoch takes, exactly; a pass over the table of blocks, no I/O. Of an epoch that is
   // resumed, what is left of it: from the window on that holds its next batch. `cancelled` after close().
   Result<EpochCost> epoch_cost(std::uint64_t epoch) const;
+
+  // How the obs column `label` (categories, strings or booleans; it need not be one of LoaderOptions::obs)
+  // is mixed over the batches of `epoch`, by default next_epoch(). Reads the column's codes once, nothing of
+  // X. At most `memory` bytes while the call runs, outside the loader's budget. Errors: not_found (no such
+  // column), invalid_argument (a column of numbers), budget, what reading the column can give, `cancelled`
+  // after close().
+  Result<Mixing> mixing(const std::string& label, std::optional<std::uint64_t> epoch = std::nullopt,
+                        std::uint64_t memory = 64'000'000) const;
 
   LoaderStats stats() const;
   // Stops and joins the threads, frees all memory but batches still held. Idempotent; a waiting next()

@@ -40,9 +40,11 @@ struct Plan {
   std::uint64_t n_blocks = 0;
   std::uint64_t window_rows = 0;  // a multiple of batch_size, except when the epoch is smaller
   double blocks_per_window = 0;
-  double q_eff = 0;  // independent cells a batch is worth when a block shares one label
-  // The first batches of epoch 0 come from smaller windows, so that they come soon: how many, and what the
-  // first of them is worth.
+  // Independent cells that a batch is worth, or more: when a block shares one label, q / (1 + (b - 1)(q - 1)
+  // / (S - 1)) of q rows in a batch, b in a block, S in a window.
+  double q_eff = 0;
+  // Batches of epoch 0 that are worth less: its first windows are small, so that the first batch comes soon,
+  // and may leave a small one. And what the first batch is worth.
   std::uint64_t ramp_batches = 0;
   double first_q_eff = 0;
   // this rank
@@ -67,6 +69,7 @@ struct Plan {
       1;  // bytes of all blocks / bytes of the chunks that hold the selected rows, each once
   double seconds_per_epoch = 0;         // from the sample's decode time; 0 when unknown
   std::uint64_t first_window_rows = 0;  // rows that are read before the first batch
+  double first_batch_seconds = 0;       // the same estimate for them: what reading waits for comes on top
   // memory: the most each tag will hold
   std::uint64_t memory = 0;
   std::array<std::uint64_t, kMemoryTags> memory_by_tag{};

@@ -15,7 +15,7 @@ from penstock.budget import MemoryBudget
 from penstock.dataset import Dataset, open
 from penstock.errors import CorruptFileError, MemoryBudgetError
 from penstock.loader import Loader
-from penstock.plan import Plan
+from penstock.plan import Mixing, Plan
 
 __all__ = [
     "Batch",
@@ -25,6 +25,7 @@ __all__ = [
     "Loader",
     "MemoryBudget",
     "MemoryBudgetError",
+    "Mixing",
     "Plan",
     "__version__",
     "open",

@@ -25,7 +25,7 @@ from penstock.budget import MemoryBudget, parse_memory
 from penstock.dataset import Dataset
 from penstock.distributed import compare_ranks, decode_threads, distributed, resolve_rank
 from penstock.errors import not_found
-from penstock.plan import Plan
+from penstock.plan import Mixing, Plan
 from penstock.sampling import checked_balance, checked_weights
 
 if TYPE_CHECKING:
@@ -765,6 +765,45 @@ class Loader(_Base):
             now.plan = Plan(engine.plan())
         return now.plan
 
+    def mixing(self, label: str, *, epoch: int | None = None) -> Mixing:
+        """Predict how an obs column is mixed over the batches of an epoch, before anything of X is read.
+
+        The order of rows is a pure function of the plan, so batches are known; up to 1,024 of them are looked at,
+        spread over the epoch of this rank, the ramp of epoch 0 included. The column's codes are read once; at most
+        64 MB are held meanwhile, outside of ``memory``.
+
+        Parameters
+        ----------
+        label
+            The obs column, of categories, strings or booleans; it need not be one of ``obs``.
+        epoch
+            At least 0. None: the one that the next ``iter()`` begins.
+
+        Returns
+        -------
+        Mixing
+            Entropies in bits and ``q_eff`` in cells.
+
+        Raises
+        ------
+        KeyError
+            There is no such column.
+        ValueError
+            The column holds numbers.
+        MemoryBudgetError
+            The column has too many values for 64 MB.
+        OSError
+            It cannot be read.
+
+        Examples
+        --------
+        >>> loader.mixing("drug").entropy
+        5.44
+        """
+        self._check_column(label)
+        number = int(self._epoch.get()) if epoch is None else _integer(epoch, "epoch", 0)
+        return Mixing(self._current(resolve=False).mixing(label, number))
+
     @property
     def categories(self) -> dict[str, list[str]]:
         """Categories of the obs columns that have codes, in code order.
@@ -861,6 +900,11 @@ class Loader(_Base):
                 )
         return engine.stats_prometheus(chosen)
 
+    def _check_column(self, label: str) -> None:
+        known = list(self._dataset.obs.columns)
+        if label not in known:
+            raise not_found("obs has no column", label, known)
+
     def report(self, path: str | os.PathLike[str], *, label: str | None = None) -> Path:
         """Write a page about the run so far: where time and memory went, how well batches were mixed.
 
@@ -899,9 +943,7 @@ class Loader(_Base):
         PosixPath('report.html')
         """
         if label is not None:
-            known = list(self._dataset.obs.columns)
-            if label not in known:
-                raise not_found("obs has no column", label, known)
+            self._check_column(label)
         target = Path(path)
         self._for_reading().report(self._dataset._native(), str(target), label or "", _versions())
         return target

@@ -258,6 +258,12 @@ void bind_loader(nb::module_& m) {
           },
           nb::arg("epoch"), nb::sig("def epoch_cost(self, epoch: int) -> dict[str, int]"))
       .def(
+          "mixing",
+          [](const LoaderHandle& self, const std::string& label, std::uint64_t epoch) {
+            return unwrap(without_gil([&] { return self.ptr->mixing(label, epoch); }));
+          },
+          nb::arg("label"), nb::arg("epoch"))
+      .def(
           "stats_json",
           [](const LoaderHandle& self) { return without_gil([&] { return self.ptr->stats(); }).to_json(); },
           "stats() as one line of JSON.")

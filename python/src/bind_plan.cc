@@ -41,7 +41,7 @@ void bind_plan(nb::module_& m) {
       .def_ro("window_rows", &Plan::window_rows, "Rows shuffled together; a multiple of batch_size.")
       .def_ro("blocks_per_window", &Plan::blocks_per_window)
       .def_ro("ramp_batches", &Plan::ramp_batches,
-              "Batches of epoch 0 that come from smaller windows, so that the first comes soon.")
+              "Batches of epoch 0 that are worth less: its windows grow, so that the first batch comes soon.")
       .def_ro("first_q_eff", &Plan::first_q_eff, "As q_eff, of the first of them.")
       .def_ro("q_eff", &Plan::q_eff, "Independent cells a batch is worth when a block shares one label.")
       .def_ro("rank", &Plan::rank)
@@ -68,12 +68,29 @@ void bind_plan(nb::module_& m) {
       .def_ro("read_amplification", &Plan::read_amplification, "Bytes read / bytes needed once.")
       .def_ro("seconds_per_epoch", &Plan::seconds_per_epoch, "Estimate from a sample; 0 when unknown.")
       .def_ro("first_window_rows", &Plan::first_window_rows, "Rows read before the first batch.")
+      .def_ro("first_batch_seconds", &Plan::first_batch_seconds,
+              "Estimate from the sample; what reading waits for comes on top.")
       .def_ro("memory", &Plan::memory, "The budget, in bytes.")
       .def_prop_ro("memory_by_tag", &memory_by_tag, "The most bytes each tag will hold.")
       .def_ro("notes", &Plan::notes, "Advice and warnings in words.")
       .def_prop_ro("summary", &Plan::summary, "One line for people.")
       .def("to_text", &Plan::to_text, "Several lines for people.")
       .def("to_json", &Plan::to_json, "All numbers as JSON.");
+  nb::class_<Mixing>(m, "Mixing", "How an obs column is mixed over the batches of an epoch.")
+      .def(nb::init<const Mixing&>())
+      .def_ro("label", &Mixing::label, "The column.")
+      .def_ro("epoch", &Mixing::epoch)
+      .def_ro("n_batches", &Mixing::n_batches, "Of the epoch, of this rank.")
+      .def_ro("batches_looked_at", &Mixing::batches_looked_at, "Of those.")
+      .def_ro("batch_rows", &Mixing::batch_rows, "Rows looked at in a full batch.")
+      .def_ro("n_categories", &Mixing::n_categories, "Values that cells have; a missing one counts.")
+      .def_ro("entropy_of_cells", &Mixing::entropy_of_cells, "Of all selected cells, in bits.")
+      .def_ro("entropy", &Mixing::entropy, "Of a batch, in bits: the mean.")
+      .def_ro("entropy_full_shuffle", &Mixing::entropy_full_shuffle, "The same if cells came in any order.")
+      .def_ro("entropy_file_order", &Mixing::entropy_file_order, "The same in file order.")
+      .def_ro("q_eff", &Mixing::q_eff, "Independent cells a batch is worth by this column.")
+      .def("to_text", &Mixing::to_text, "One line for people.")
+      .def("to_json", &Mixing::to_json, "All numbers as JSON.");
 }
 
 }  // namespace penstock::python

@@ -10,14 +10,22 @@ namespace penstock::cli {
 
 namespace {
 
-Status run(const OpenFlags& open, const LoaderFlags& flags) {
+Status run(const OpenFlags& open, const LoaderFlags& flags, const std::vector<std::string>& labels) {
   PENSTOCK_ASSIGN_OR_RETURN(auto options, flags.resolve());
   PENSTOCK_ASSIGN_OR_RETURN(auto dataset, open.open(open.files));
   PENSTOCK_ASSIGN_OR_RETURN(auto loader, Loader::create(std::move(dataset), std::move(options)));
+  std::vector<Mixing> mixings;
+  for (const std::string& label : labels) {
+    PENSTOCK_ASSIGN_OR_RETURN(auto mixing, loader->mixing(label));
+    mixings.push_back(std::move(mixing));
+  }
   if (open.json) {
-    print_json(nlohmann::json::parse(loader->plan().to_json()));
+    auto json = nlohmann::json::parse(loader->plan().to_json());
+    for (const Mixing& mixing : mixings) json["mixing"].push_back(nlohmann::json::parse(mixing.to_json()));
+    print_json(json);
   } else {
     fmt::print("{}", loader->plan().to_text());
+    for (const Mixing& mixing : mixings) fmt::print("  mixing   {}\n", mixing.to_text());
   }
   return {};
 }
@@ -32,8 +40,11 @@ Command add_plan(CLI::App& main) {
   open->add_to(*app);
   open->add_selection_to(*app);
   flags->add_to(*app);
-  return {app, [open, flags] {
-            const Status status = run(*open, *flags);
+  auto labels = std::make_shared<std::vector<std::string>>();
+  app->add_option("--label", *labels, "Obs columns whose mixture over batches is worked out (read once): a,b")
+      ->delimiter(',');
+  return {app, [open, flags, labels] {
+            const Status status = run(*open, *flags, *labels);
             return status.ok() ? static_cast<int>(kOk) : fail(status);
           }};
 }

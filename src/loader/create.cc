@@ -13,9 +13,11 @@
 #include "loader/engine.h"
 #include "loader/epoch_cost.h"
 #include "loader/loader_impl.h"
+#include "loader/ordered_entries.h"
 #include "loader/sample.h"
 #include "loader/state.h"
 #include "memory/reserve_for.h"
+#include "plan/worth.h"
 
 namespace penstock::loader {
 namespace {
@@ -71,52 +73,6 @@ Status check_options(const LoaderOptions& o) {
     }
   }
   return {};
-}
-
-// Any four consecutive batches in file order: the most entries, from the chunks that the rows lie in. Runs
-// may cross from file to file.
-std::uint64_t ordered_entries(std::span<const internal::FilePart> parts, std::uint64_t batch_size) {
-  struct Piece {
-    std::uint64_t selected, entries;
-  };
-  std::vector<Piece> pieces;
-  for (const auto& part : parts) {
-    const SourceTraits& t = part.source->traits();
-    std::uint64_t rank_before = 0;
-    // At most 65,536 pieces a file, however small the batches.
-    const std::uint64_t step = std::max<std::uint64_t>({batch_size, 64, t.n_rows >> 16});
-    for (RowIndex first = 0; first < t.n_rows; first += step) {
-      const RowRange range{first, std::min(t.n_rows, first + step)};
-      std::uint64_t selected = range.size();
-      if (part.selected) {
-        const std::uint64_t rank = part.selected->rank(static_cast<std::uint32_t>(range.last - 1));
-        selected = rank - rank_before;
-        rank_before = rank;
-      }
-      if (selected == 0) continue;
-      pieces.push_back(
-          {selected, std::min(part.source->most_entries(range), t.lengths.longest_sum(selected))});
-    }
-  }
-  // A run of `rows` selected rows that begins in piece i ends at the latest in the piece that makes the
-  // pieces after i hold as many.
-  const std::uint64_t rows = 4 * batch_size;
-  std::uint64_t most = 0, entries = 0, after = 0;
-  std::size_t end = 0;
-  for (std::size_t i = 0; i < pieces.size(); ++i) {
-    if (end <= i) {
-      entries += pieces[i].entries;
-      end = i + 1;
-    }
-    while (end < pieces.size() && after < rows) {
-      entries += pieces[end].entries;
-      after += pieces[end++].selected;
-    }
-    most = std::max(most, entries);
-    entries -= pieces[i].entries;
-    if (i + 1 < end) after -= pieces[i + 1].selected;
-  }
-  return most;
 }
 
 // The window and blocks that data and memory ask for, or those of the checkpoint.
@@ -384,7 +340,8 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
                             : static_cast<double>(c.sampling ? c.sampling->n_visits() : c.blocks.size()) *
                                   static_cast<double>(std::min(c.window.window_rows, p.n_rows)) /
                                   static_cast<double>(tape_rows);
-  p.q_eff = c.window.q_eff;
+  const plan::BatchWorth worth = c.batch_worth(c.share);
+  p.q_eff = worth.stated();
   p.sampled = c.sampling.has_value();
   if (c.sampling) {
     p.balance = options.balance;
@@ -440,12 +397,12 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
   plan::WindowSequence windows(c.share, options.batch_size, c.window.window_rows, true);
   if (const auto first = windows.next()) {
     p.first_window_rows = first->rows;
-    p.first_q_eff = plan::effective_rows(static_cast<double>(options.batch_size), rows_per_block,
-                                         static_cast<double>(first->rows));
-    for (auto window = first; window && window->ramp; window = windows.next()) {
-      p.ramp_batches += window->n_batches;
+    p.first_batch_seconds =
+        p.seconds_per_epoch * static_cast<double>(first->rows) / static_cast<double>(p.rows_this_rank);
+    p.first_q_eff = worth.of(first->rows);
+    for (auto window = first; window && !window->repeat; window = windows.next()) {
+      if (worth.less(*window)) p.ramp_batches += window->n_batches;
     }
-    p.ramp_batches = std::min(p.ramp_batches, p.n_batches);
   }
   p.memory = in.memory;
   p.memory_by_tag = {rest.index_bytes,     rest.obs_bytes,        c.rest.fetch_bytes,

@@ -383,6 +383,22 @@ Result<EpochCost> Engine::epoch_cost(std::uint64_t epoch) const {
                  : loader::epoch_cost(config_, config_.whole_epoch(epoch));
 }
 
+Result<LabelMixing> Engine::mixing(const std::string& label, std::optional<std::uint64_t> epoch,
+                                   std::uint64_t most_batches, MemoryBudget& budget) const {
+  const std::lock_guard once(close_mutex_);  // as in epoch_cost()
+  std::uint64_t number = 0;
+  bool resumed = false;
+  {
+    const Lock lock(mutex_);
+    if (closed_) return Status::cancelled("loader closed");
+    number = epoch.value_or(next_epoch_);
+    resumed = resuming_ && number == config_.resume->epoch;
+  }
+  const internal::DatasetImpl& data = config_.dataset->impl();
+  return resumed ? work_out_mixing(config_, *config_.resume, data, label, most_batches, budget)
+                 : work_out_mixing(config_, config_.whole_epoch(number), data, label, most_batches, budget);
+}
+
 LoaderSample Engine::sample(Clock::time_point now) const {
   const LoaderStats& c = counters_;
   LoaderSample s;

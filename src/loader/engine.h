@@ -37,6 +37,7 @@
 #include "loader/assemble.h"
 #include "loader/config.h"
 #include "loader/fetch.h"
+#include "loader/mixing.h"
 #include "loader/recorder.h"
 #include "loader/slots.h"
 #include "loader/window.h"
@@ -59,6 +60,9 @@ class Engine {
   Result<std::optional<Batch>> next(const std::function<bool()>& interrupted, bool keep);
   LoaderStats stats() const;
   Result<EpochCost> epoch_cost(std::uint64_t epoch) const;
+  // Of `epoch`, or of next_epoch(). `cancelled` after close(), which waits for it.
+  Result<LabelMixing> mixing(const std::string& label, std::optional<std::uint64_t> epoch,
+                             std::uint64_t most_batches, MemoryBudget& budget) const;
   // The run so far, oldest sample first, the state now as the last one when batches came since.
   std::vector<LoaderSample> history() const;
   // Parallel to the Dataset's files.

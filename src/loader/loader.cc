@@ -5,6 +5,9 @@
 namespace penstock {
 namespace {
 
+// Looked at by mixing(): their mean entropy is that of an epoch's to a few tenths of a percent.
+constexpr std::uint64_t kMixingBatches = 1024;
+
 // A forked child has none of the parent's threads and maybe their locks: nothing of the engine may be
 // touched.
 Status check_process(const internal::LoaderImpl& impl) {
@@ -68,6 +71,14 @@ Result<std::optional<Batch>> Loader::peek(const std::function<bool()>& interrupt
 Result<EpochCost> Loader::epoch_cost(std::uint64_t epoch) const {
   PENSTOCK_RETURN_IF_ERROR(check_process(*impl_));
   return impl_->engine->epoch_cost(epoch);
+}
+
+Result<Mixing> Loader::mixing(const std::string& label, std::optional<std::uint64_t> epoch,
+                              std::uint64_t memory) const {
+  PENSTOCK_RETURN_IF_ERROR(check_process(*impl_));
+  const auto budget = MemoryBudget::create(memory);
+  PENSTOCK_ASSIGN_OR_RETURN(const auto found, impl_->engine->mixing(label, epoch, kMixingBatches, *budget));
+  return loader::summary(found);
 }
 
 LoaderStats Loader::stats() const {

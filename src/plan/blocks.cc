@@ -9,14 +9,11 @@
 
 namespace penstock::plan {
 
-Result<BlockTable> BlockTable::build(std::span<const internal::FilePart> parts, RowIndex block_rows,
-                                     bool exact, MemoryBudget& budget) {
-  BlockTable table;
-  std::uint64_t rows = 0;
-  for (const auto& part : parts) rows += part.source->traits().n_rows;
-  // The reservation grows with the vector's capacity, so that the bytes are the budget's before they are
-  // ours.
-  PENSTOCK_ASSIGN_OR_RETURN(table.reservation_, budget.reserve(MemoryTag::index, 0));
+namespace {
+
+// Calls visit(block) for every block with a selected row, in order.
+template <class Visit>
+void each_block(std::span<const internal::FilePart> parts, RowIndex block_rows, bool exact, Visit visit) {
   for (std::uint32_t f = 0; f < parts.size(); ++f) {
     const auto& part = parts[f];
     const RowIndex n = part.source->traits().n_rows;
@@ -33,29 +30,38 @@ Result<BlockTable> BlockTable::build(std::span<const internal::FilePart> parts, 
         rank_before = rank;
       }
       if (selected > 0) {
-        if (table.blocks_.size() == table.blocks_.capacity()) {
-          const std::uint64_t grown = std::max<std::uint64_t>(64, table.blocks_.size() * 2);
-          // While a vector grows, the old and the new copy exist at once.
-          if (!table.reservation_.resize((grown + table.blocks_.size()) * sizeof(Block))) {
-            return Status::budget(fmt::format(
-                "the table of blocks needs more than {} of index memory for {} rows in blocks of {}; use "
-                "more memory or "
-                "larger block_rows",
-                format_bytes(table.blocks_.size() * sizeof(Block)), format_count(rows), block_rows));
-          }
-          table.blocks_.reserve(grown);
-          table.reservation_.resize(grown * sizeof(Block));
-        }
-        table.blocks_.push_back({f, static_cast<std::uint32_t>(first),
-                                 static_cast<std::uint32_t>(last - first),
-                                 static_cast<std::uint32_t>(selected)});
-        table.rows_ += selected;
-        table.largest_ = std::max(table.largest_, selected);
-        table.largest_span_ = std::max<std::uint64_t>(table.largest_span_, last - first);
+        visit(Block{f, static_cast<std::uint32_t>(first), static_cast<std::uint32_t>(last - first),
+                    static_cast<std::uint32_t>(selected)});
       }
       first = last;
     }
   }
+}
+
+}  // namespace
+
+Result<BlockTable> BlockTable::build(std::span<const internal::FilePart> parts, RowIndex block_rows,
+                                     bool exact, MemoryBudget& budget) {
+  BlockTable table;
+  std::uint64_t rows = 0, n_blocks = 0;
+  for (const auto& part : parts) rows += part.source->traits().n_rows;
+  // Counted first: a vector that grows holds the old and the new copy at once, up to three times the table.
+  each_block(parts, block_rows, exact, [&](const Block&) { ++n_blocks; });
+  auto held = budget.reserve(MemoryTag::index, n_blocks * sizeof(Block));
+  if (!held.ok()) {
+    return Status::budget(fmt::format(
+        "the table of blocks needs {} of index memory for {} rows in blocks of {}; use more memory or larger "
+        "block_rows",
+        format_bytes(n_blocks * sizeof(Block)), format_count(rows), block_rows));
+  }
+  table.reservation_ = *std::move(held);
+  table.blocks_.reserve(n_blocks);
+  each_block(parts, block_rows, exact, [&](const Block& block) {
+    table.blocks_.push_back(block);
+    table.rows_ += block.selected;
+    table.largest_ = std::max<std::uint64_t>(table.largest_, block.selected);
+    table.largest_span_ = std::max<std::uint64_t>(table.largest_span_, block.rows);
+  });
   return table;
 }
 

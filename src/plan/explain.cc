@@ -13,6 +13,7 @@ namespace {
 constexpr double kScattered = 2;
 
 std::string seconds_text(double s) {
+  if (s < 1) return fmt::format("{:.2g} s", s);
   if (s < 10) return fmt::format("{:.1f} s", s);
   if (s < 120) return fmt::format("{:.0f} s", s);
   if (s < 7200) return fmt::format("{:.0f} min", s / 60);
@@ -75,7 +76,8 @@ std::string Plan::to_text() const {
         format_count(batch_size), format_count(static_cast<std::uint64_t>(q_eff)));
     if (ramp_batches > 0) {
       t += fmt::format(
-          "           while the first epoch's windows grow, {} are mixed less, the first of them worth {} or "
+          "           the first epoch's windows grow from small ones: {} of it are mixed less, the first "
+          "worth {} or "
           "more\n",
           plural(ramp_batches, "batch"), format_count(static_cast<std::uint64_t>(first_q_eff)));
     }
@@ -83,10 +85,11 @@ std::string Plan::to_text() const {
     t += fmt::format("  order    file order; blocks of ~{} cells, windows of {}\n", format_count(block_rows),
                      format_count(window_rows));
   }
-  t += fmt::format("  batches  {} of {} as {} {}{}; the first comes after {} cells are read\n",
+  t += fmt::format("  batches  {} of {} as {} {}{}; the first comes after {} cells are read{}\n",
                    format_count(n_batches), format_count(batch_size), format, dtype,
                    world_size > 1 ? fmt::format(", rank {} of {}", rank, world_size) : "",
-                   format_count(first_window_rows));
+                   format_count(first_window_rows),
+                   first_batch_seconds > 0 ? fmt::format(", ~{}", seconds_text(first_batch_seconds)) : "");
   t += fmt::format("  engine   {}, {}; row offsets and codes {}\n", plural(threads, "decode thread"),
                    plural(io_threads, "reader"), resident_rows ? "in memory" : "re-read with each block");
   t += fmt::format("  memory   {} =", format_bytes(memory));
@@ -152,6 +155,7 @@ std::string Plan::to_json() const {
   j["read_amplification"] = read_amplification;
   j["seconds_per_epoch"] = seconds_per_epoch;
   j["first_window_rows"] = first_window_rows;
+  j["first_batch_seconds"] = first_batch_seconds;
   j["memory"] = memory;
   for (std::size_t i = 0; i < kMemoryTags; ++i) {
     j["memory_by_tag"][std::string(memory_tag_name(static_cast<MemoryTag>(i)))] = memory_by_tag[i];

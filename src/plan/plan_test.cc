@@ -6,6 +6,7 @@
 
 #include "plan/sizing.h"
 #include "plan/windows.h"
+#include "plan/worth.h"
 
 namespace penstock::plan {
 namespace {
@@ -147,6 +148,44 @@ TEST(SizeWindow, AGivenWindowThatDoesNotFitIsAnErrorWithNumbers) {
   ASSERT_FALSE(w.ok());
   EXPECT_EQ(w.status().code(), StatusCode::budget);
   EXPECT_NE(w.status().message().find("window_rows <= "), std::string::npos) << w.status().message();
+}
+
+TEST(BatchWorth, IsTheDesignsFormulaForATapeOfManyWindows) {
+  const Share share = rank_share(1'000'000'000, 0, 1, 4096, false);
+  const BatchWorth worth(4096, 109, 110'592, 1'000'000'000, share);
+  EXPECT_NEAR(worth.stated(), effective_rows(4096, 109, 110'592), 0.1);
+  EXPECT_NEAR(worth.of(110'592), worth.stated(), 0.1);
+  EXPECT_EQ(worth.of(1'000'000'000), 4096) << "all rows: a batch is a random one";
+}
+
+// Windows of an epoch without a ramp are never worth less than stated, however the share is cut.
+TEST(BatchWorth, HoldsForEveryWindowOfALaterEpoch) {
+  for (const std::uint64_t rows : {100'000, 110'592, 120'000, 200'000, 222'000, 5'000'000}) {
+    for (const std::uint32_t world : {1, 2, 3, 8}) {
+      const Share share = rank_share(rows, world - 1, world, 64, false);
+      const BatchWorth worth(64, 390, 99'136, rows, share);
+      EXPECT_LE(worth.stated(), effective_rows(64, 390, 99'136));
+      if (world == 1) EXPECT_NEAR(worth.stated(), effective_rows(64, 390, 99'136), 0.1);
+      WindowSequence windows(share, 64, 99'136, false);
+      while (const auto window = windows.next()) EXPECT_TRUE(window->repeat || !worth.less(*window)) << rows;
+    }
+  }
+  // A rank's share of a little more than a window is cut into two halves.
+  const BatchWorth halves(64, 390, 99'136, 800'000, rank_share(800'000, 0, 8, 64, false));
+  EXPECT_LT(halves.stated(), 0.9 * effective_rows(64, 390, 99'136));
+}
+
+TEST(BatchWorth, KnowsTheSmallWindowsOfAFirstEpoch) {
+  const Share share = rank_share(200'000, 0, 1, 4096, false);
+  const BatchWorth worth(4096, 109, 110'592, 200'000, share);
+  WindowSequence windows(share, 4096, 110'592, true);
+  std::uint64_t less = 0, batches = 0;
+  while (const auto window = windows.next()) {
+    batches += window->n_batches;
+    if (worth.less(*window)) less += window->n_batches;
+  }
+  EXPECT_EQ(batches, 49u);
+  EXPECT_EQ(less, 29u) << "all but the window of three quarters: the others leave a small last one";
 }
 
 TEST(SizeRest, ThreadsAndReadAheadShrinkUntilTheyFit) {

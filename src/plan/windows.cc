@@ -54,7 +54,6 @@ std::optional<Window> WindowSequence::next() {
       batches = std::clamp<std::uint64_t>(batches_per_window_ * kRampEighths[index_] / 8, 1, equal);
     }
     Window window;
-    window.ramp = batches < equal;
     window.first = row_;
     window.rows = std::min(batches * batch_size_, share_.last - row_);
     window.first_batch = batch_;

@@ -29,7 +29,6 @@ struct Window {
   std::uint64_t first_batch = 0;  // number within the epoch
   std::uint64_t n_batches = 0;
   bool repeat = false;  // the one-row window that evens out ranks
-  bool ramp = false;    // smaller than others, so that the first batch comes soon
 };
 
 // The windows of one rank's epoch, in order.

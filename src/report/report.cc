@@ -137,18 +137,31 @@ Json panel_json(const report::Panel& panel) {
   return {{"counts", panel.counts}, {"entropy", panel.entropy}, {"mean_entropy", panel.mean_entropy}};
 }
 
-Json mixing_json(const report::Mixing& m) {
+Json mixing_json(const loader::LabelMixing& m) {
+  const report::Picture p = report::draw(m);
   return {{"label", m.label},
-          {"n_categories", m.n_categories},
-          {"categories_per_line", m.categories_per_line},
-          {"lines", m.lines},
-          {"line_cells", m.line_cells},
+          {"n_categories", m.appeared.size()},
+          {"categories_per_line", p.categories_per_line},
+          {"lines", p.lines},
+          {"line_cells", p.line_cells},
           {"batches", m.batches},
           {"row_step", m.row_step},
-          {"entropy", m.entropy},
-          {"penstock", panel_json(m.penstock)},
-          {"file_order", panel_json(m.file_order)},
-          {"full_shuffle", panel_json(m.full_shuffle)}};
+          {"entropy", loader::summary(m).entropy_of_cells},
+          {"penstock", panel_json(p.penstock)},
+          {"file_order", panel_json(p.file_order)},
+          {"full_shuffle", panel_json(p.full_shuffle)}};
+}
+
+// Of the epoch being delivered, also when the loader was closed.
+Result<loader::LabelMixing> mixing_of(const internal::LoaderImpl& impl, const Dataset& dataset,
+                                      const std::string& label, std::uint64_t epoch) {
+  const auto budget = MemoryBudget::create(kReportMemory);
+  auto mixing = impl.engine->mixing(label, epoch, report::kMostBatches, *budget);
+  if (mixing.ok() || mixing.status().code() != StatusCode::cancelled) return mixing;
+  PENSTOCK_ASSIGN_OR_RETURN(const auto config,
+                            loader::rows_again(impl.engine->config(), dataset.impl(), *budget));
+  return loader::work_out_mixing(config, config.whole_epoch(epoch), dataset.impl(), label,
+                                 report::kMostBatches, *budget);
 }
 
 // The column whose mixture is shown; empty: none of obs= has categories.
@@ -189,21 +202,7 @@ Result<std::string> report_html(const Loader& loader, const Dataset& dataset, co
   data["mixing"] = nullptr;
   PENSTOCK_ASSIGN_OR_RETURN(const std::string label, choose_label(dataset, chosen, options.label));
   if (!label.empty() && plan.n_batches > 0) {
-    report::Order order;
-    order.seed = plan.seed;
-    order.epoch = stats.epoch;
-    order.shuffle = plan.shuffle;
-    order.batch_size = plan.batch_size;
-    order.block_rows = plan.block_rows;
-    order.window_rows = plan.window_rows;
-    order.rank = plan.rank;
-    order.world_size = plan.world_size;
-    order.drop_last = chosen.drop_last;
-    order.exact_blocks = chosen.block_rows != 0;
-    const auto given = chosen.categories.find(label);
-    auto mixing = report::measure_mixing(dataset.impl(), label,
-                                         given == chosen.categories.end() ? nullptr : &given->second, order,
-                                         MemoryBudget::create(kReportMemory));
+    auto mixing = mixing_of(impl, dataset, label, stats.epoch);
     if (mixing.ok()) {
       data["mixing"] = mixing_json(*mixing);
     } else if (mixing.status().code() != StatusCode::budget) {

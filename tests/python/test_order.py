@@ -133,7 +133,7 @@ def test_the_plan_says_what_the_first_batches_are_worth(large):
     plan = loader_of(large.open(), batch_size=64, memory="8MB").plan
     assert 0 < plan.ramp_batches < plan.n_batches
     assert plan.first_q_eff < plan.q_eff
-    assert "while the first epoch's windows grow" in str(plan)
+    assert "the first epoch's windows grow" in str(plan)
 
 
 def smallest_budget(ds, **options):

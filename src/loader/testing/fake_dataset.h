@@ -35,6 +35,7 @@ struct FakeSpec {
   std::uint64_t long_row = UINT64_MAX;  // this global row has every column set
   float scale = 1;                      // 0.5: values that are not whole numbers
   std::uint64_t long_values_every = 0;  // every so many rows hold values > 255
+  std::uint64_t label_run = 1;          // so many rows one after the other share a label
 };
 
 // Entries of a global row: ids ascending, values.
@@ -178,10 +179,11 @@ class FakeSource : public RowSource {
   std::vector<std::uint64_t> offsets_;
 };
 
-// Codes row % 5, streamable or not without bytes on disk.
+// Codes (row / run) % 5, streamable without bytes on disk.
 class FakeColumn : public ObsColumn {
  public:
-  FakeColumn(RowIndex rows, std::uint64_t first_row) : rows_(rows), first_row_(first_row) {}
+  FakeColumn(RowIndex rows, std::uint64_t first_row, std::uint64_t run)
+      : rows_(rows), first_row_(first_row), run_(run) {}
   ObsKind kind() const override { return ObsKind::category; }
   RowIndex n_rows() const override { return rows_; }
   bool streamable() const override { return true; }
@@ -189,7 +191,7 @@ class FakeColumn : public ObsColumn {
   ByteCount scratch_bytes(RowIndex) const override { return 0; }
   Status decode(RowRange rows, const Fetched&, Scratch&, std::span<std::byte> out) const override {
     for (RowIndex r = rows.first; r < rows.last; ++r) {
-      const auto code = static_cast<std::int32_t>((first_row_ + r) % 5);
+      const auto code = static_cast<std::int32_t>((first_row_ + r) / run_ % 5);
       copy(out.data() + (r - rows.first) * 4, &code, 4);
     }
     return {};
@@ -197,7 +199,7 @@ class FakeColumn : public ObsColumn {
 
  private:
   RowIndex rows_;
-  std::uint64_t first_row_;
+  std::uint64_t first_row_, run_;
 };
 
 class FakeDataset : public internal::DatasetImpl {
@@ -240,7 +242,8 @@ class FakeDataset : public internal::DatasetImpl {
     label.categories = {"a", "b", "c", "d", "e"};
     for (const auto& part : parts_) {
       label.files.push_back(
-          {std::make_shared<FakeColumn>(part.source->traits().n_rows, part.first_row), {-1, 0, 1, 2, 3, 4}});
+          {std::make_shared<FakeColumn>(part.source->traits().n_rows, part.first_row, spec.label_run),
+           {-1, 0, 1, 2, 3, 4}});
     }
     return label;
   }
