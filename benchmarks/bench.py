@@ -702,13 +702,19 @@ def mixing(bench: Bench) -> list[Figure]:
     # Four batches of 4,096 cells with all genes are more than what 256 MB leave beside the window.
     half = list(range(0, opened.n_vars, 2))
     figures = []
-    for q, memory, genes in ((64, "256MB", None), (64, "1GB", None), (4096, "256MB", half), (4096, "1GB", None)):
+    for q, memory, genes in (
+        (64, "256MB", None),
+        (64, "1GB", None),
+        (4096, "256MB", half),
+        (4096, "1GB", None),
+    ):
         with bench.loader(batch_size=q, memory=memory, genes=genes) as loader:
             off, worth, details = [], [], []
             for _ in range(3):  # the first has the small windows
                 told = loader.mixing("drug")
                 shares = [
-                    np.bincount(codes[batch.index.numpy()], minlength=len(names)) / batch.n_obs for batch in loader
+                    np.bincount(codes[batch.index.numpy()], minlength=len(names)) / batch.n_obs
+                    for batch in loader
                 ]
                 with np.errstate(divide="ignore", invalid="ignore"):
                     bits = np.mean([-np.nansum(s * np.log2(s)) for s in shares])
@@ -718,12 +724,36 @@ def mixing(bench: Bench) -> list[Figure]:
                 spread = np.mean([((s - p) ** 2).sum() for s in whole])
                 worth.append(float((p * (1 - p)).sum() / spread / loader.plan.q_eff))
             name = f"entropy of drug, batch {q:,}, {memory}: off the prediction"
-            detail = f"bits, epochs 0 to 2: {', '.join(details)}; a full shuffle {told.entropy_full_shuffle:.3f}"
+            detail = (
+                f"bits, epochs 0 to 2: {', '.join(details)}; a full shuffle {told.entropy_full_shuffle:.3f}"
+            )
             figures.append(Figure("mixing", name, max(off), 2, False, "%", off, detail))
             name = f"worth of a batch of {q:,}, {memory} / what the plan states"
             detail = f"stated {loader.plan.q_eff:.0f} independent cells; epochs 1 and 2"
             figures.append(Figure("mixing", name, min(worth[1:]), 1, True, "", worth[1:], detail))
     return figures
+
+
+@case("planning")
+def planning(bench: Bench) -> list[Figure]:
+    """Planning for cells of which there is only metadata: a billion of them."""
+    cells = 10_000_000 if bench.quick else 1_000_000_000
+    runs = [
+        run_json(program("plan_bench"), "--cells", cells, "--json", *arguments)
+        for arguments in (
+            (),
+            ("--world-size", 8, "--rank", 3),
+            ("--keep", 1, "--of", 10),
+            ("--ordered", "--batch", 64),
+        )
+    ]
+    seconds, peaks = [r["plan_seconds"] for r in runs], [r["rss_peak"] / 1e6 for r in runs]
+    what = f"planning for {cells:,} cells"
+    detail = "all, a rank of 8, every tenth run of 256, file order"
+    return [
+        Figure("planning", f"{what}: time", max(seconds), 60, False, "s", seconds, detail),
+        Figure("planning", f"{what}: peak RSS", max(peaks), 1000, False, "MB", peaks, detail),
+    ]
 
 
 # --- Parquet, against pyarrow ---

@@ -107,10 +107,11 @@ int main(int argc, char** argv) {
     return 0;
   }
   std::printf("%s", (*loader)->plan().to_text().c_str());
-  std::printf("planned in %.1f s, the cost of another epoch in %.1f s; resident %.0f MB before, %.0f MB at the peak; "
-              "index tag %.0f MB at its peak\n",
-              plan_seconds, cost_seconds, static_cast<double>(before) / 1e6, static_cast<double>(peak) / 1e6,
-              static_cast<double>(usage.peak_by_tag[0]) / 1e6);
+  std::printf(
+      "planned in %.1f s, the cost of another epoch in %.1f s; resident %.0f MB before, %.0f MB at the peak; "
+      "index tag %.0f MB at its peak\n",
+      plan_seconds, cost_seconds, static_cast<double>(before) / 1e6, static_cast<double>(peak) / 1e6,
+      static_cast<double>(usage.peak_by_tag[0]) / 1e6);
   if (mixing) {
     std::printf("%s\nmixture in %.1f s, %.0f MB at the peak\n", mixture.c_str(),
                 out["mixing_seconds"].get<double>(), out["rss_peak_mixing"].get<double>() / 1e6);

@@ -7,8 +7,7 @@ import numpy
 import numpy.typing
 from numpy.typing import NDArray
 
-
-version: str = '0.1.0'
+version: str = "0.1.0"
 
 class MemoryBudget:
     """A byte budget that loaders never exceed."""
@@ -34,7 +33,6 @@ class FileInfo:
 
     @property
     def path(self) -> str: ...
-
     @property
     def n_obs(self) -> int:
         """All rows of the file."""
@@ -65,83 +63,79 @@ class Dataset:
     """Internal: see penstock.Dataset."""
 
     @staticmethod
-    def open(paths: Sequence[str], matrix: str, join: str, var_key: str, genes: str, expressions: str, var: str, index_memory: int) -> Dataset: ...
-
+    def open(
+        paths: Sequence[str],
+        matrix: str,
+        join: str,
+        var_key: str,
+        genes: str,
+        expressions: str,
+        var: str,
+        index_memory: int,
+    ) -> Dataset: ...
     @property
     def n_obs(self) -> int: ...
-
     @property
     def n_obs_total(self) -> int: ...
-
     @property
     def n_vars(self) -> int: ...
-
     @property
     def n_vars_total(self) -> int: ...
-
     @property
     def index_bytes(self) -> int: ...
-
     @property
     def matrix(self) -> str: ...
-
     @property
     def value_dtype(self) -> str: ...
-
     def files(self) -> list[FileInfo]: ...
-
     def notes(self) -> list[str]: ...
-
     def other_matrices(self) -> list[str]: ...
-
     def obs_columns(self) -> list[tuple[str, str, bool, str]]:
         """(name, dtype, usable, why not) of each column."""
 
     def obs(self, name: str) -> dict[str, Any]: ...
-
     def obs_names(self) -> list[str]: ...
-
     def var_columns(self) -> list[tuple[str, str, bool, str]]: ...
-
     def var(self, name: str) -> dict[str, Any]: ...
-
     def var_names(self) -> list[str]: ...
-
     def categories(self, column: str) -> list[str]: ...
-
     def select_slice(self, start: int, stop: int, step: int) -> Dataset: ...
-
     def select_mask(self, keep: numpy.typing.NDArray[numpy.uint8]) -> Dataset: ...
-
     def select_positions(self, positions: numpy.typing.NDArray[numpy.int64]) -> Dataset: ...
-
     def select_without(self, other: Dataset) -> Dataset: ...
-
     def select_vars(self, columns: numpy.typing.NDArray[numpy.int64]) -> Dataset: ...
-
     def select_var_names(self, names: Sequence[str], key: str, missing: str) -> Dataset: ...
-
     def var_columns_opened(self) -> numpy.typing.NDArray[numpy.int64]:
         """
         The opened files' gene that each gene is (-1: zeros); empty: all of them.
         """
 
     def select_opened(self, columns: numpy.typing.NDArray[numpy.int64], names: Sequence[str]) -> Dataset: ...
-
-    def split(self, fractions: Sequence[float], seed: int, group_by: Sequence[str], stratify_by: Sequence[str], unit: int) -> list[Dataset]: ...
-
+    def split(
+        self,
+        fractions: Sequence[float],
+        seed: int,
+        group_by: Sequence[str],
+        stratify_by: Sequence[str],
+        unit: int,
+    ) -> list[Dataset]: ...
     def query(self, expression: str, params: dict[str, Any]) -> Dataset: ...
-
     def save_selection(self, path: str) -> None: ...
-
     def load_selection(self, path: str) -> Dataset: ...
-
     def locate(self, row: int) -> tuple[int, int]:
         """(file number, row within the file) of a global row number."""
 
     def global_rows(self, first: int, count: int) -> numpy.typing.NDArray[numpy.int64]: ...
-
-    def read_rows(self, positions: numpy.typing.NDArray[numpy.int64]) -> tuple[int, int, numpy.typing.NDArray[numpy.int64], numpy.typing.NDArray[numpy.int64], numpy.typing.NDArray[numpy.uint8], str]:
+    def read_rows(
+        self, positions: numpy.typing.NDArray[numpy.int64]
+    ) -> tuple[
+        int,
+        int,
+        numpy.typing.NDArray[numpy.int64],
+        numpy.typing.NDArray[numpy.int64],
+        numpy.typing.NDArray[numpy.uint8],
+        str,
+    ]:
         """
         (n_rows, n_cols, indptr, indices, bytes of the values, dtype of the values)
         """
@@ -150,7 +144,6 @@ class Plan:
     """What a loader is about to do."""
 
     def __init__(self, arg: Plan, /) -> None: ...
-
     @property
     def n_files(self) -> int:
         """Files."""
@@ -201,7 +194,6 @@ class Plan:
 
     @property
     def seed(self) -> int: ...
-
     @property
     def batch_size(self) -> int:
         """Rows."""
@@ -212,14 +204,12 @@ class Plan:
 
     @property
     def n_blocks(self) -> int: ...
-
     @property
     def window_rows(self) -> int:
         """Rows shuffled together; a multiple of batch_size."""
 
     @property
     def blocks_per_window(self) -> float: ...
-
     @property
     def ramp_batches(self) -> int:
         """
@@ -236,23 +226,18 @@ class Plan:
 
     @property
     def rank(self) -> int: ...
-
     @property
     def world_size(self) -> int: ...
-
     @property
     def rows_this_rank(self) -> int: ...
-
     @property
     def n_batches(self) -> int:
         """Batches of an epoch of this rank."""
 
     @property
     def format(self) -> str: ...
-
     @property
     def dtype(self) -> str: ...
-
     @property
     def threads(self) -> int:
         """Decode threads."""
@@ -347,14 +332,12 @@ class Mixing:
     """How an obs column is mixed over the batches of an epoch."""
 
     def __init__(self, arg: Mixing, /) -> None: ...
-
     @property
     def label(self) -> str:
         """The column."""
 
     @property
     def epoch(self) -> int: ...
-
     @property
     def n_batches(self) -> int:
         """Of the epoch, of this rank."""
@@ -448,23 +431,17 @@ class Loader:
         resume: str,
     ) -> Loader: ...
     def plan(self) -> Plan: ...
-
     def state_json(self, batches_done: int | None) -> str:
         """A checkpoint as JSON, for create(resume=)."""
 
     @property
     def epoch_batches(self) -> int: ...
-
     @property
     def n_batches(self) -> int: ...
-
     def categories(self, column: str) -> list[str]: ...
-
     def start_epoch(self, epoch: int | None) -> None: ...
-
     @property
     def next_epoch(self) -> int: ...
-
     def next(self, dlpack: bool) -> Any:
         """None at the end of the epoch; see batch_to_dlpack."""
 
@@ -472,11 +449,8 @@ class Loader:
         """As next(), but the batch stays. Read-only: copy it."""
 
     def stats(self) -> dict[str, Any]: ...
-
     def epoch_cost(self, epoch: int) -> dict[str, int]: ...
-
     def mixing(self, label: str, epoch: int) -> Mixing: ...
-
     def stats_json(self) -> str:
         """stats() as one line of JSON."""
 

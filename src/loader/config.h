@@ -76,8 +76,10 @@ struct EngineConfig {
                     std::vector<RowRange>& out) const;
   // What batches of a share of an epoch are worth. Where rows are sampled, blocks may come twice on a tape.
   plan::BatchWorth batch_worth(const plan::Share& part) const {
-    if (sampling) return {options.batch_size, sampling->rows_per_visit(), window.window_rows, std::nullopt, part};
-    return {options.batch_size, static_cast<double>(window.block_rows), window.window_rows, blocks.rows(), part};
+    if (sampling)
+      return {options.batch_size, sampling->rows_per_visit(), window.window_rows, std::nullopt, part};
+    return {options.batch_size, static_cast<double>(window.block_rows), window.window_rows, blocks.rows(),
+            part};
   }
   // This rank's part of an epoch from its beginning.
   plan::EpochPart whole_epoch(std::uint64_t epoch) const;

@@ -277,8 +277,7 @@ Result<LabelMixing> work_out_mixing(const EngineConfig& config, const plan::Epoc
   const Codes codes{out.boolean, out.boolean ? 2 : column.categories.size()};
   std::vector<internal::Label> one;
   one.push_back(std::move(column));
-  PENSTOCK_ASSIGN_OR_RETURN(const auto labels,
-                            Labels::build(std::move(one), 0, config.parts, false, budget));
+  PENSTOCK_ASSIGN_OR_RETURN(const auto labels, Labels::build(std::move(one), 0, config.parts, false, budget));
   PENSTOCK_ASSIGN_OR_RETURN(auto reader, LabelReader::make(&labels, budget));
 
   // Which batches. Fewer where there are tens of thousands of categories, or of rows in a batch.

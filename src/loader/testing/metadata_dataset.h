@@ -1,6 +1,6 @@
 // A Dataset of which there is only metadata, worked out from numbers: billions of rows cost nothing to have,
-// so that planning for them can be measured. Shaped like Tahoe-100M: CSR in chunks of 17,078 entries that rows
-// cross, about 1,400 entries a row, cells sorted by drug. Reads fail, so no sample can be taken.
+// so that planning for them can be measured. Shaped like Tahoe-100M: CSR in chunks of 17,078 entries that
+// rows cross, about 1,400 entries a row, cells sorted by drug. Reads fail, so no sample can be taken.
 #pragma once
 
 #include <algorithm>
@@ -32,9 +32,9 @@ class NoFile : public File {
 class MetadataSource : public RowSource {
  public:
   static constexpr RowIndex kPeriod = 4096;
-  static constexpr std::uint64_t kChunk = 17'078;                               // entries
-  static constexpr ByteCount kDataBytes = 12'000, kIndexBytes = 30'000;         // of a chunk, stored
-  static constexpr ByteOffset kIndices = ByteOffset{1} << 49;                   // where they begin
+  static constexpr std::uint64_t kChunk = 17'078;                        // entries
+  static constexpr ByteCount kDataBytes = 12'000, kIndexBytes = 30'000;  // of a chunk, stored
+  static constexpr ByteOffset kIndices = ByteOffset{1} << 49;            // where they begin
 
   // `periods` * kPeriod rows.
   MetadataSource(RowIndex periods, std::string label) : label_(label), file_(std::move(label)) {
@@ -81,7 +81,8 @@ class MetadataSource : public RowSource {
   }
   // Whole chunks, and of the last one the part that the rows take.
   Status requests(std::span<const RowRange> wanted, Heads heads, RequestList& list) const override {
-    for (const auto& [start, bytes] : {std::pair{ByteOffset{0}, kDataBytes}, std::pair{kIndices, kIndexBytes}}) {
+    for (const auto& [start, bytes] :
+         {std::pair{ByteOffset{0}, kDataBytes}, std::pair{kIndices, kIndexBytes}}) {
       for (const RowRange& rows : wanted) {
         const std::uint64_t last = begin_of(rows.last);
         for (std::uint64_t c = chunk_of(begin_of(rows.first)); c * kChunk < last; ++c) {
