@@ -734,6 +734,28 @@ def mixing(bench: Bench) -> list[Figure]:
     return figures
 
 
+@case("planning")
+def planning(bench: Bench) -> list[Figure]:
+    """Planning for cells of which there is only metadata: a billion of them."""
+    cells = 10_000_000 if bench.quick else 1_000_000_000
+    runs = [
+        run_json(program("plan_bench"), "--cells", cells, "--json", *arguments)
+        for arguments in (
+            (),
+            ("--world-size", 8, "--rank", 3),
+            ("--keep", 1, "--of", 10),
+            ("--ordered", "--batch", 64),
+        )
+    ]
+    seconds, peaks = [r["plan_seconds"] for r in runs], [r["rss_peak"] / 1e6 for r in runs]
+    what = f"planning for {cells:,} cells"
+    detail = "all, a rank of 8, every tenth run of 256, file order"
+    return [
+        Figure("planning", f"{what}: time", max(seconds), 60, False, "s", seconds, detail),
+        Figure("planning", f"{what}: peak RSS", max(peaks), 1000, False, "MB", peaks, detail),
+    ]
+
+
 # --- Parquet, against pyarrow ---
 
 

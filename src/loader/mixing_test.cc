@@ -110,6 +110,46 @@ TEST(Mixing, OfEachRank) {
   expect_same_as_loader(fake(40), options, 0);
 }
 
+// Copies of rows, too, and blocks that are visited twice.
+TEST(Mixing, WhereRowsAreSampled) {
+  FakeSpec spec;
+  spec.files = {{700}, {1}, {2300}};
+  spec.label_run = 1200;  // c is rare
+  const auto data = std::make_shared<FakeDataset>(spec);
+  LoaderOptions options;
+  options.batch_size = 50;
+  options.window_rows = 600;
+  options.block_rows = 20;
+  for (const char* balance : {"", "letter"}) {
+    options.balance = balance;
+    for (const std::uint64_t epoch_size : {500, 3001, 7000}) {
+      options.epoch_size = epoch_size;
+      for (const bool shuffle : {true, false}) {
+        options.shuffle = shuffle;
+        expect_same_as_loader(data, options, 1);
+      }
+    }
+  }
+  options.shuffle = true;
+  options.world_size = 2;
+  options.rank = 1;
+  expect_same_as_loader(data, options, 2);
+  const auto loader = create(data, options);
+  const Mixing told = *loader->mixing("letter");
+  EXPECT_NEAR(told.entropy_of_cells, std::log2(3), 0.1) << "three letters, as often; half of the epoch tells";
+  EXPECT_GT(told.entropy_full_shuffle, 1.5);
+  EXPECT_LT(told.entropy_file_order, 0.2);
+  const LabelMixing open = worked_out(*loader, 2);
+  loader->close();
+  const auto budget = MemoryBudget::create(kMemory);
+  const auto config = rows_again(loader->impl().engine->config(), *data, *budget);
+  ASSERT_TRUE(config.ok()) << config.status().to_string();
+  const auto closed = work_out_mixing(*config, config->whole_epoch(2), *data, "letter", kAll, *budget);
+  ASSERT_TRUE(closed.ok());
+  for (std::size_t b = 0; b < open.batches.size(); ++b)
+    EXPECT_EQ(counts_of(closed->penstock, b), counts_of(open.penstock, b));
+}
+
 // The rest of an epoch that two ranks began and three go on with.
 TEST(Mixing, OfAnEpochThatOtherRanksBegan) {
   const auto data = fake(90);

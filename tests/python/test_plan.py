@@ -120,6 +120,20 @@ def test_each_rank_predicts_its_own_batches(plates, world_size):
     assert rows == len(chosen) and len(n_batches) == 1
 
 
+@pytest.mark.parametrize("options", [{"balance": "drug"}, {"epoch_size": 5000}, {"weights": "n_counts"}])
+def test_sampled_epochs(plates, options):
+    opened = penstock.open(plates)
+    codes = Codes(opened, "drug")
+    with loader_of(opened, batch_size=64, memory="8MB", **options) as loader:
+        for epoch in range(2):
+            told = loader.mixing("drug")
+            came = list(codes.of(loader))
+            assert told.epoch == epoch and told.n_batches == told.batches_looked_at == len(came)
+            assert told.entropy == pytest.approx(np.mean([entropy(counts) for counts in came]))
+            assert told.entropy_of_cells == pytest.approx(entropy(np.sum(came, axis=0)))
+            assert told.entropy_file_order < told.entropy <= told.entropy_full_shuffle + 0.05
+
+
 def test_kinds_of_columns_and_errors(corpus):
     loader = loader_of(corpus.open(), batch_size=50, memory="8MB", obs={"line": ["a1", "m5"]})
     flags = corpus.obs["flag"].to_numpy()
