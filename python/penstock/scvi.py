@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-import types
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -159,7 +159,7 @@ class PenstockDataModule(lightning.PenstockDataModule):
         )
         # Semi-supervised plans take pairs of batches: any rows, and labelled ones, which are drawn for themselves
         # where they are not all.
-        self._paired = issubclass(model, scvi.model.SCANVI)
+        self._paired = "datamodule" in inspect.signature(model).parameters
         if self._paired and self._fields.takes_unlabeled:
             known = self._fields.categories[str(label_key)][:-1].tolist()
             labelled = train.query(f"`{label_key}` in @known", known=known)
@@ -295,13 +295,48 @@ class PenstockDataModule(lightning.PenstockDataModule):
         return self.n_train + self.n_val
 
     @functools.cached_property
-    def labels(self) -> pd.Categorical:
+    def labels_(self) -> pd.Categorical:
         """The label of each training row, for SCANVI. Read at the first use and kept, 1 to 4 bytes a row."""
         column = self._fields.labels
         if column is None:
             raise AttributeError("this PenstockDataModule has no label_key")
         labels = pd.Categorical(self._train.obs[column], categories=self._fields.categories[column])
         return labels.fillna(self._fields.unlabeled) if self._fields.takes_unlabeled else labels
+
+    # For ``save(datamodule=)`` of models that are loaded with the module: the sizes of their networks, and codes.
+
+    @property
+    def n_vars(self) -> int:
+        return self._train.n_vars
+
+    @property
+    def n_batch(self) -> int:
+        return self._size("batch")
+
+    @property
+    def n_labels(self) -> int:
+        return self._size("labels") - (self._paired and self._fields.takes_unlabeled)
+
+    @property
+    def n_samples(self) -> int:
+        return 0 if self._fields.sample is None else self._size("sample")
+
+    @property
+    def batch_labels(self) -> np.ndarray[Any, Any]:
+        return self._mapping("batch")
+
+    @property
+    def label_keys(self) -> np.ndarray[Any, Any]:
+        return self._mapping("labels")
+
+    def _mapping(self, field: str) -> np.ndarray[Any, Any]:
+        mapping: np.ndarray[Any, Any] = self._registry["field_registries"][field]["state_registry"][
+            "categorical_mapping"
+        ]
+        return mapping
+
+    def _size(self, field: str) -> int:
+        return len(self._mapping(field))
 
     def _counts(self, column: str) -> list[int]:
         counts = self._train.obs[column].value_counts()
@@ -313,12 +348,10 @@ class PenstockDataModule(lightning.PenstockDataModule):
         options = super()._options_of("train" if name == "labelled" else name)
         dataset = self._datasets[name]
         assert dataset is not None
-        rows, ranks = len(dataset), options.get("world_size", 1)
-        if name in ("train", "labelled") and "drop_last" not in options:
-            options["drop_last"] = 1 in (
-                rows // ranks % options["batch_size"],
-                -(-rows // ranks) % options["batch_size"],
-            )
+        if name in ("train", "labelled"):
+            rows, ranks = options.get("epoch_size") or len(dataset), options.get("world_size", 1)
+            left = {share % options["batch_size"] for share in (rows // ranks, -(-rows // ranks))}
+            options.setdefault("drop_last", 1 in left)
         paired = self._paired and not (name in ("train", "labelled") and "labelled" in self._datasets)
         return {
             **options,
@@ -337,8 +370,3 @@ class PenstockDataModule(lightning.PenstockDataModule):
             if tensors is not None:
                 tensors["X"] = kit.dense(tensors["X"])
         return batch
-
-    # SCANVI stores the module that it was made with in its own file, which must not depend on where the data are.
-    def __reduce__(self) -> tuple[Any, ...]:
-        state = {"registry": self._registry, "labels": self.labels if self._paired else None}
-        return (types.SimpleNamespace, (), state)

@@ -20,8 +20,10 @@ def _setup_arguments(model: type, layer: str | None, fields: Fields) -> dict[str
     Raises
     ------
     TypeError
-        The model does not take one of the fields, or needs one that is not there.
+        The model takes AnnData alone; it does not take one of the fields, or needs one that is not there.
     """
+    if "registry" not in inspect.signature(model).parameters:
+        raise TypeError(f"{model.__name__} takes AnnData alone: SCVI, SCANVI and TorchMRVI take a registry")
     given: dict[str, Any] = {
         "layer": layer,
         "batch_key": fields.batch,
@@ -57,8 +59,12 @@ def make_registry(
 ) -> Registry:
     """The registry of `fields` over `n_obs` rows with genes `var_names`.
 
-    `rows_of_sample` is a tensor that goes with a sample column: the rows of each sample. Errors are those of
-    `_setup_arguments`.
+    `rows_of_sample` is a tensor that goes with a sample column: the rows of each sample.
+
+    Raises
+    ------
+    TypeError
+        The model cannot be made with these fields; the message says why.
     """
     arguments = _setup_arguments(model, layer, fields)
     registries: Registry = {
@@ -102,12 +108,25 @@ def make_registry(
     return {
         "scvi_version": version,
         "model_name": model.__name__,
-        # Not "setup_datamodule": scvi-tools loads a model of that without its size factor and with one covariate in
-        # place of several. And so a saved model takes AnnData, too.
-        "setup_method_name": "setup_anndata",
+        "setup_method_name": _setup_method(model, fields),
         "setup_args": arguments,
         "field_registries": registries,
     }
+
+
+def _setup_method(model: type, fields: Fields) -> str:
+    """How the model is loaded again.
+
+    As one of AnnData where it can be: it is then made from the registry, and takes AnnData, too. A model that is
+    itself given the data module is loaded without AnnData only as one of a data module; scvi-tools 1.4 then makes its
+    network without a size factor and of the sum of all categorical covariates.
+    """
+    if "datamodule" not in inspect.signature(model).parameters:
+        return "setup_anndata"
+    lost = "size factor" if fields.size_factor is not None else "categorical covariates but one"
+    if fields.size_factor is not None or len(fields.categorical) > 1:
+        raise TypeError(f"{model.__name__} would be loaded without its {lost}: leave them out")
+    return "setup_datamodule"
 
 
 def _field(place: tuple[str, str | None] | None, state: Registry, summary: Registry) -> Registry:
