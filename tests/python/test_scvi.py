@@ -46,7 +46,7 @@ def make_cells(folder: Path, n_obs: int, n_vars: int, seed: int, **layout: Any) 
     """X are logarithms of the counts; the counts are in raw/X, with more genes, and in layers/counts."""
     rng = np.random.default_rng(seed)
     kind, donor = rng.integers(0, 4, n_obs), rng.integers(0, 3, n_obs)
-    rates = np.exp(rng.normal(-1.5, 1, (4, n_vars + 20)))
+    rates = np.exp(rng.normal(-0.5, 1, (4, n_vars + 20)))
     depth = rng.lognormal(0, 0.3, (n_obs, 1))
     counts = sp.csr_matrix(rng.poisson(rates[kind] * depth).astype(np.float32))
     kinds = np.array(["T", "B", "NK", "mono"], dtype=object)[kind]
@@ -101,7 +101,6 @@ def as_setup(keys: dict[str, Any]) -> dict[str, Any]:
 def in_memory(cells: Cells, model: Any, keys: dict[str, Any], rows: Any = slice(None)) -> Any:
     """The model on AnnData in memory, of the layer of counts."""
     adata = cells.adata[rows].copy()
-    # Strings in obs are categories to Penstock, in the order that anndata gives them.
     model.setup_anndata(adata, layer="counts", **as_setup(keys))
     return model(adata, **TINY)
 
@@ -137,7 +136,6 @@ def test_registry_and_batches_are_those_of_anndata(cells: Cells, data: st.DataOb
     module = PenstockDataModule(ds, memory="16MB", batch_size=size, **keys)
     reference = in_memory(cells, scvi.model.SCVI, keys, rows)
     expected = {key: value for key, value in reference.registry.items() if key != "_scvi_uuid"}
-    # A categorical's categories come in sorted order; anndata's have that of the file.
     same(module.registry, {**expected, "field_registries": dict(expected["field_registries"])}, "registry")
     with module.inference_dataloader() as loader:
         found = joined(loader)
@@ -149,49 +147,79 @@ def test_registry_and_batches_are_those_of_anndata(cells: Cells, data: st.DataOb
 
 @pytest.mark.slow
 def test_trains_on_a_file_larger_than_memory_like_in_memory(tmp_path: Path) -> None:
-    cells = make_cells(tmp_path, 20_000, 180, seed=5, chunks=5_000)
+    cells = make_cells(tmp_path, 20_000, 230, seed=5, chunks=5_000)
     ds = cells.open("raw/X")
     keys: dict[str, Any] = {"batch_key": "donor", "categorical_covariate_keys": ["plate", "day"]}
     train, val = ds.split([0.9, 0.1], seed=0)
-    assert Path(cells.path).stat().st_size > 2 * 16_000_000
-    module = PenstockDataModule(train, val, totals=True, memory="16MB", **keys)
+    assert 8 * sum(file.entries for file in ds.files) > 17_000_000  # bytes of raw/X
+    module = PenstockDataModule(train, val, memory="14MB", **keys)
     model = scvi.model.SCVI(registry=module.registry)
     model.train(max_epochs=4, datamodule=module, check_val_every_n_epoch=1, **RUN)
     assert len(model.history["elbo_validation"]) == 4
-    assert module._budget.peak <= 16_000_000 and module._budget.used == 0
+    assert module._budget.peak <= 14_000_000 and module._budget.used == 0
 
     raw = cells.adata.raw.to_adata()
-    raw.obs["penstock_total"] = np.asarray(raw.X.sum(axis=1)).ravel()
-    rows = [np.flatnonzero(np.isin(ds.obs_names, part.obs_names)) for part in (train, val)]
-    scvi.model.SCVI.setup_anndata(raw, size_factor_key="penstock_total", **keys)
+    rows = [np.flatnonzero(ds.obs_names.isin(part.obs_names)) for part in (train, val)]
+    scvi.model.SCVI.setup_anndata(raw, **keys)
     scvi.settings.seed = 0
     reference = scvi.model.SCVI(raw)
+    untrained = float(reference.get_elbo(raw))
+    scvi.settings.seed = 0
     reference.train(
         max_epochs=4, check_val_every_n_epoch=1, datasplitter_kwargs={"external_indexing": rows}, **RUN
     )
-    # Another order of the rows and other noise: the same to a few thousandths. One ELBO draws one sample of the latent
-    # space for each of 20,000 cells, which moves it by less than that.
+    # The same weights at first, then other batches and other noise: over three seeds 0.1 to 0.5 % lay between the two.
+    # An ELBO draws one latent vector a cell; over 20,000 cells that is less.
     found = float(model.get_elbo(dataloader=module.inference_dataloader(ds)))
     expected = float(reference.get_elbo(raw))
     assert found == pytest.approx(expected, rel=0.01)
-    assert model.history["elbo_validation"].iloc[-1].item() == pytest.approx(
-        reference.history["elbo_validation"].iloc[-1].item(), rel=0.01
-    )
-    # An untrained model is further off: the bar can be missed.
-    untrained = scvi.model.SCVI(raw)
-    assert float(untrained.get_elbo(raw)) != pytest.approx(expected, rel=0.05)
+    assert untrained < 1.2 * expected, "the bar can be missed"
+    by_epoch = [m.history["elbo_validation"].to_numpy(dtype=float) for m in (model, reference)]
+    np.testing.assert_allclose(by_epoch[0][-1], by_epoch[1][-1], rtol=0.01)
 
     latent = model.get_latent_representation(dataloader=module.inference_dataloader(ds))
-    assert latent.shape == (len(ds), 10)
     model.save(str(tmp_path / "model"))
-    loaded = scvi.model.SCVI.load(str(tmp_path / "model"))
-    again = loaded.get_latent_representation(dataloader=module.inference_dataloader(ds, batch_size=1000))
-    np.testing.assert_allclose(again, latent, atol=1e-5)
-    # With AnnData the saved model is one like any other; its rows have the order of obs_names.
-    beside = scvi.model.SCVI.load(str(tmp_path / "model"), adata=raw)
+    loaded = scvi.model.SCVI.load(str(tmp_path / "model"), adata=raw)
     assert list(raw.obs_names) == list(ds.obs_names)
+    np.testing.assert_allclose(loaded.get_latent_representation(), latent, atol=1e-4)
+
+
+def test_a_saved_model_is_one_like_any_other(cells: Cells, tmp_path: Path) -> None:
+    """With all that a registry knows of; loaded for files, and for AnnData."""
+    ds = cells.open("layers/counts")
+    module = PenstockDataModule(
+        ds,
+        batch_key="donor",
+        label_key="kind",
+        totals=True,
+        categorical_covariate_keys=["plate", "day"],
+        continuous_covariate_keys=["score"],
+        memory="16MB",
+    )
+    model = scvi.model.SCVI(registry=module.registry, dispersion="gene-label", **TINY)
+    model.train(max_epochs=3, datamodule=module, **RUN)
+    latent = model.get_latent_representation(dataloader=module.inference_dataloader())
+    elbo = float(model.get_elbo(dataloader=module.inference_dataloader()))
+    model.save(str(tmp_path / "model"))
+
+    loaded = scvi.model.SCVI.load(str(tmp_path / "model"))
+    assert loaded.module.use_size_factor_key
+    again = PenstockDataModule.of_model(loaded, ds, memory="16MB")
+    same(again.registry, module.registry, "registry")
+    found = loaded.get_latent_representation(dataloader=again.inference_dataloader(batch_size=100))
+    np.testing.assert_allclose(found, latent, atol=1e-5)
+    # One sample a cell: the ELBO is noisy.
+    found = float(loaded.get_elbo(dataloader=again.inference_dataloader()))
+    assert found == pytest.approx(elbo, rel=0.02)
+
+    adata = cells.adata.copy()
+    adata.obs["penstock_total"] = adata.obs["total"]
+    beside = scvi.model.SCVI.load(str(tmp_path / "model"), adata=adata)
     np.testing.assert_allclose(beside.get_latent_representation(), latent, atol=1e-5)
-    assert float(beside.get_elbo()) == pytest.approx(found, rel=0.01)
+    assert float(beside.get_elbo()) == pytest.approx(elbo, rel=0.02)
+    # It learns on.
+    loaded.train(max_epochs=1, datamodule=again, **RUN)
+    assert len(loaded.history["elbo_train"]) == 4
 
 
 @pytest.mark.parametrize("label", ["some", "known", "kind"])
@@ -237,12 +265,12 @@ def test_mrvi_takes_samples(cells: Cells) -> None:
     module = PenstockDataModule(ds, model=mrvi, sample_key="donor", batch_key="plate", memory="16MB")
     counts = module.registry["field_registries"]["sample"]["n_obs_per_sample"]["n_obs_per_sample"]
     expected = ds.obs["donor"].value_counts()
-    assert counts.tolist() == [expected[d] for d in ("d0", "d1", "d2")]
+    assert counts.tolist() == [expected[d] for d in ("d2", "d0", "d1")]
     model = mrvi(registry=module.registry)
     model.train(max_epochs=1, datamodule=module, **RUN)
     with module.inference_dataloader() as loader:
         rows = joined(loader)
-    assert rows["sample"][:, 0].tolist() == pd.Categorical(ds.obs["donor"], ["d0", "d1", "d2"]).codes.tolist()
+    assert rows["sample"][:, 0].tolist() == ds.obs["donor"].cat.codes.tolist()
     assert rows["ind_x"][:, 0].tolist() == list(range(len(ds)))
     assert model.get_latent_representation(dataloader=module.inference_dataloader()).shape[0] == len(ds)
 
@@ -287,7 +315,7 @@ def test_codes_are_the_same_for_every_part(cells: Cells) -> None:
     module.teardown()
     # A part with one donor has the code that it has everywhere.
     donor = ds.obs["donor"]
-    module = PenstockDataModule(ds[donor != "d0"], ds[donor == "d2"], batch_key="donor", memory="16MB")
+    module = PenstockDataModule(ds[donor != "d0"], ds[donor == "d1"], batch_key="donor", memory="16MB")
     assert set(joined(module.val_dataloader())["batch"].ravel().tolist()) == {2}
     module.teardown()
     # Given categories: room for what is to come, and an error for the rest.
@@ -313,7 +341,7 @@ def test_sparse_batches_give_the_same_training(cells: Cells) -> None:
         scvi.settings.seed = 1
         model = scvi.model.SCVI(registry=module.registry, **TINY)
         model.train(max_epochs=2, datamodule=module, **RUN)
-        histories.append(model.history["elbo_train"].to_numpy())
+        histories.append(model.history["elbo_train"].to_numpy(dtype=float))
         assert module.loader("train").plan.format == format
         module.teardown()
         assert model.get_latent_representation(dataloader=module.inference_dataloader()).shape == (700, 4)
