@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -47,7 +48,8 @@ class PenstockDataModule(lightning.PenstockDataModule):
     Parameters
     ----------
     train, val
-        Datasets of counts: ``penstock.open(path, matrix="raw/X")``, or ``matrix="layers/counts"``.
+        Datasets of counts: ``penstock.open(path, matrix="raw/X")``, or ``matrix="layers/counts"``. Other values in X
+        while counts are elsewhere draw a warning.
     model
         The class of the model: `scvi.model.SCVI`, ``LinearSCVI``, ``SCANVI``, `scvi.external.TorchMRVI`, ...
     batch_key, label_key, sample_key
@@ -136,6 +138,8 @@ class PenstockDataModule(lightning.PenstockDataModule):
         )
         self._train = train
         parts = {"train": train} if val is None else {"train": train, "val": val}
+        if val is not None:
+            self._refuse_other_genes(val, "val")
         self._fields = Fields(
             batch=batch_key,
             labels=label_key,
@@ -147,6 +151,9 @@ class PenstockDataModule(lightning.PenstockDataModule):
         ).with_categories(list(parts.values()), categories or {})
         for name, part in parts.items():
             self._fields.check(part, name)
+        for note in train.notes:
+            if "not counts" in note:  # as setup_anndata warns
+                warnings.warn(note, stacklevel=2)
         layer = train.matrix.removeprefix("layers/")
         self._registry = make_registry(
             model,
@@ -182,7 +189,8 @@ class PenstockDataModule(lightning.PenstockDataModule):
         model
             A model of scvi-tools, trained or loaded, on files or on AnnData.
         train, val
-            Datasets. Genes are chosen by name, in the model's order.
+            Datasets. Genes are chosen by name, in the model's order. Without the column of labels they are for
+            inference alone: what SCANVI predicts labels for.
         **options
             ``batch_size``, ``memory`` and others of `PenstockDataModule`, which take precedence over what the model
             knows.
@@ -203,30 +211,38 @@ class PenstockDataModule(lightning.PenstockDataModule):
         def state(field: str) -> dict[str, Any]:
             return dict(fields.get(field, {}).get("state_registry", {}))
 
+        columns = {
+            "batch": keys.get("batch_key"),
+            "labels": keys.get("labels_key"),
+            "sample": keys.get("sample_key"),
+        }
+        kind, unlabeled = type(model), state("labels").get("unlabeled_category")
+        if columns["labels"] is not None and columns["labels"] not in train.obs:
+            # Nothing to learn labels from, and inference does not look at them.
+            columns["labels"], kind, unlabeled = None, scvi.model.SCVI, None
         categories = dict(state("extra_categorical_covs").get("mappings", {}))
-        for field, key in (("batch", "batch_key"), ("labels", "labels_key"), ("sample", "sample_key")):
-            if keys.get(key) is not None:
-                categories[keys[key]] = state(field)["categorical_mapping"]
+        for field, column in columns.items():
+            if column is not None:
+                categories[column] = state(field)["categorical_mapping"]
         totals = keys.get("size_factor_key") == TOTAL
         genes = [str(name) for name in state("X")["column_names"]]
 
-        def panel(dataset: Dataset | None) -> Dataset | None:
-            same = dataset is None or list(dataset.var_names) == genes
-            return dataset if same or dataset is None else dataset.select_vars(genes)
+        def panel(dataset: Dataset) -> Dataset:
+            return dataset if list(dataset.var_names) == genes else dataset.select_vars(genes)
 
         known = {
-            "model": type(model),
-            "batch_key": keys.get("batch_key"),
-            "label_key": keys.get("labels_key"),
-            "sample_key": keys.get("sample_key"),
-            "unlabeled_category": state("labels").get("unlabeled_category"),
+            "model": kind,
+            "batch_key": columns["batch"],
+            "label_key": columns["labels"],
+            "sample_key": columns["sample"],
+            "unlabeled_category": unlabeled,
             "size_factor_key": None if totals else keys.get("size_factor_key"),
             "totals": totals,
             "categorical_covariate_keys": keys.get("categorical_covariate_keys"),
             "continuous_covariate_keys": keys.get("continuous_covariate_keys"),
             "categories": categories,
         }
-        return cls(panel(train), panel(val), **{**known, **options})  # type: ignore[arg-type]
+        return cls(panel(train), None if val is None else panel(val), **{**known, **options})
 
     def inference_dataloader(self, dataset: Dataset | None = None, **options: Any) -> Loader:
         """Batches of every row once, in the order of ``dataset.obs_names``, for the model's ``dataloader=``.
@@ -256,9 +272,8 @@ class PenstockDataModule(lightning.PenstockDataModule):
         """
         if dataset is None:
             dataset = self._train
-        elif not dataset.var_names.equals(self._train.var_names):
-            raise ValueError("dataset has other genes than train: dataset.select_vars(train.var_names)")
-        if dataset is not self._train:
+        else:
+            self._refuse_other_genes(dataset, "dataset")
             self._fields.check(dataset, "dataset")
         chosen = {
             "memory": self._budget,
@@ -338,6 +353,10 @@ class PenstockDataModule(lightning.PenstockDataModule):
     def _size(self, field: str) -> int:
         return len(self._mapping(field))
 
+    def _refuse_other_genes(self, dataset: Dataset, name: str) -> None:
+        if not dataset.var_names.equals(self._train.var_names):
+            raise ValueError(f"{name} has other genes than train: {name}.select_vars(train.var_names)")
+
     def _counts(self, column: str) -> list[int]:
         counts = self._train.obs[column].value_counts()
         return [int(counts.get(value, 0)) for value in self._fields.categories[column]]
@@ -346,6 +365,8 @@ class PenstockDataModule(lightning.PenstockDataModule):
 
     def _options_of(self, name: str) -> dict[str, Any]:
         options = super()._options_of("train" if name == "labelled" else name)
+        if name == "labelled":
+            options = {key: value for key, value in options.items() if key not in ("weights", "epoch_size")}
         dataset = self._datasets[name]
         assert dataset is not None
         if name in ("train", "labelled"):

@@ -80,7 +80,10 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
 
 
 @pytest.fixture(autouse=True)
-def few_threads() -> Iterator[None]:
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    # scvi-tools and Lightning write logs.
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(scvi.settings, "logging_dir", tmp_path)
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     scvi.settings.seed = 0
@@ -242,6 +245,12 @@ def test_scanvi(cells: Cells, label: str, tmp_path: Path) -> None:
     model.save(str(tmp_path / "model"), datamodule=module)
     loaded = scvi.model.SCANVI.load(str(tmp_path / "model"), datamodule=module)
     np.testing.assert_array_equal(loaded.predict(dataloader=module.inference_dataloader(ds)), found)
+    # A file that nobody has labelled.
+    nameless = cells.adata[:200].copy()
+    obs = nameless.obs[["donor"]]
+    path = write_h5ad(tmp_path / "new.h5ad", nameless.layers["counts"], obs, nameless.var)
+    new = PenstockDataModule.of_model(loaded, penstock.open(path), memory="16MB")
+    np.testing.assert_array_equal(loaded.predict(dataloader=new.inference_dataloader()), found[:200])
 
 
 def test_scanvi_begins_with_an_scvi(cells: Cells) -> None:
@@ -427,6 +436,8 @@ def test_mistakes_are_named(cells: Cells) -> None:
     module = PenstockDataModule(ds, memory="16MB")
     with pytest.raises(ValueError, match="other genes than train"):
         module.inference_dataloader(ds[:, :10])
+    with pytest.raises(ValueError, match="val has other genes than train"):
+        PenstockDataModule(ds, ds[:, ::-1], memory="16MB")
     nobody = ds[ds.obs["some"] == "Unknown"]
     with pytest.raises(ValueError, match="no row of train has a label"):
         PenstockDataModule(nobody, model=scvi.model.SCANVI, label_key="some", unlabeled_category="Unknown")
@@ -453,7 +464,9 @@ def test_without_scvi_tools_it_says_what_to_install() -> None:
     assert 'penstock.scvi needs scvi-tools: pip install "penstock[scvi]"' in done.stderr
 
 
-def test_warnings_of_scvi_tools_are_its_own(cells: Cells) -> None:
+def test_values_that_are_no_counts_draw_a_warning(cells: Cells) -> None:
+    with pytest.warns(UserWarning, match="not counts.*open it with matrix="):
+        PenstockDataModule(cells.open("X"), memory="16MB")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         PenstockDataModule(cells.open("layers/counts"), batch_key="donor", memory="16MB")
