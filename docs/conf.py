@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -38,12 +39,14 @@ default_role = "py:obj"
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # they are in the text of the docstrings
 autodoc_class_signature = "mixed"
+# Its adapter is described where it is not installed, too.
+autodoc_mock_imports = [] if importlib.util.find_spec("scvi") else ["scvi"]
 napoleon_custom_sections = [("Keys", "params_style")]
 
 # References are checked, but for libraries whose pages would have to be downloaded.
 nitpicky = True
 nitpick_ignore_regex = [
-    (r"py:.*", r"(numpy|pandas|scipy|torch|anndata|collections|pathlib|typing)(\..*)?"),
+    (r"py:.*", r"(numpy|pandas|scipy|scvi|torch|anndata|collections|pathlib|typing)(\..*)?"),
     (r"py:.*", r"([A-Z]\w*(Error|Warning)|astype|int|str|dict|list|bool|float|tuple)"),
 ]
 

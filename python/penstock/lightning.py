@@ -99,7 +99,7 @@ class PenstockDataModule(_Base):
         dataset = self._datasets[name]
         if dataset is None:
             raise KeyError(f"this PenstockDataModule has no {name} Dataset")
-        options = dict(self._options if name == "train" else self._evaluation)
+        options = self._options_of(name)
         if name != "train" and self._datasets["train"] is not None:
             # First the one that gets half of the budget; its codes are everybody's.
             codes = self.loader("train").categories
@@ -107,12 +107,17 @@ class PenstockDataModule(_Base):
             names = [obs] if isinstance(obs, str) else list(obs)
             given = obs if isinstance(obs, Mapping) else {}
             options["obs"] = {column: given.get(column) or codes.get(column) for column in names}
+        self._loaders[name] = Loader(dataset, memory=self._budget, **options)
+        return self._loaders[name]
+
+    def _options_of(self, name: str) -> dict[str, Any]:
+        """Options of the loader of that name, but for codes that are training's."""
+        options = dict(self._options if name == "train" else self._evaluation)
         trainer = getattr(self, "trainer", None)
         if trainer is not None:
             options.setdefault("rank", trainer.global_rank)
             options.setdefault("world_size", trainer.world_size)
-        self._loaders[name] = Loader(dataset, memory=self._budget, **options)
-        return self._loaders[name]
+        return options
 
     # What Lightning calls; it asks only for what the trainer's stage needs.
 

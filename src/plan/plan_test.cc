@@ -132,6 +132,21 @@ TEST(SizeWindow, MoreMemoryNeverMeansASmallerWindow) {
   }
 }
 
+TEST(SizeWindow, BlocksInFileOrderLeaveRoomBesideTheWindow) {
+  SizingInput in = tahoe();
+  in.shuffle = false;
+  in.rows_per_chunk = 700;  // 1 million entries
+  for (in.memory = 64'000'000; in.memory < 20'000'000'000; in.memory *= 2) {
+    const auto w = size_window(in);
+    ASSERT_TRUE(w.ok());
+    // As stored without compression: 8 bytes an entry.
+    const double block = 8.0 * 1400 * static_cast<double>(w->block_rows);
+    EXPECT_LE(2 * block, 0.5 * static_cast<double>(in.memory) / 2) << in.memory;
+    EXPECT_LE(decode_cost(static_cast<double>(w->block_rows), 700, in.head_cost),
+              in.memory < 200'000'000 ? 2 : 1.16);
+  }
+}
+
 TEST(SizeWindow, HoldsEverythingWhenItCan) {
   SizingInput in = tahoe();
   in.n_rows = 5000;

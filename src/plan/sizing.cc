@@ -53,18 +53,22 @@ double mean_entries(const SizingInput& in) {
              : in.kept * static_cast<double>(in.lengths.entries) / static_cast<double>(in.lengths.rows);
 }
 
-// The largest block with q_eff >= 0.8 min(q, 1024), else the smallest whose read amplification is <= 1.15.
+// The largest block with q_eff >= 0.8 min(q, 1024), else the smallest whose read amplification is <= 1.15. In
+// file order, where blocks mix nothing, a small part of the window: two of them and a thread's scratch, all
+// in bytes as stored, must fit beside its compact rows.
 std::uint64_t choose_block_rows(const SizingInput& in, double s) {
   if (in.block_rows != 0) return in.block_rows;
   const double q = static_cast<double>(in.batch_size);
   const double chunk = std::max(1.0, in.rows_per_chunk);
   const double largest = std::max(chunk, std::min(s / 8, kMaxChunksPerBlock * chunk));
-  double b = largest;
+  const double cheap =
+      std::min(largest, std::max(1.0, std::ceil(in.head_cost / (kMaxAmplification - 1))) * chunk);
+  double b = in.shuffle ? largest : std::max(std::min(largest, s / 32), cheap);
   if (in.shuffle && q > 1) {
     const double target = 0.8 * std::min(q, 1024.0);
     b = std::min(largest, 1 + (q / target - 1) * (s - 1) / (q - 1));
     if (in.rows_per_chunk > 0 && (decode_cost(b, chunk, in.head_cost) > kMaxAmplification || b < chunk)) {
-      b = std::min(largest, std::max(1.0, std::ceil(in.head_cost / (kMaxAmplification - 1))) * chunk);
+      b = cheap;
     }
   }
   if (in.rows_per_chunk == 0) b = std::max(b, 16.0);  // row-addressable: keep reads of a few KB at least

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import ROOT
+from support import ROOT, framework
 
 import make_demo_data
 import make_parquet_data
@@ -94,6 +94,10 @@ GIVEN_MIGRATING: dict[str, Any] = {
 }
 
 
+# Pages whose code needs a framework that only tests install.
+FRAMEWORKS = {"scvi.md": "scvi"}
+
+
 def run_page(page: Path, of_page: list[Block]) -> None:
     """In the working folder. Tracebacks name the line of the page."""
     given = GIVEN_MIGRATING if page.parent == MIGRATING else GIVEN.get(page.name, {})
@@ -121,6 +125,8 @@ def run_page(page: Path, of_page: list[Block]) -> None:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_code_runs(page: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if page.name in FRAMEWORKS:
+        framework(FRAMEWORKS[page.name])
     monkeypatch.chdir(data)
     run_page(page, blocks(page))
 
