@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from penstock.budget import MemoryBudget
 from penstock.dataset import Dataset
+from penstock.errors import not_found
 from penstock.loader import Loader
 
 try:
@@ -49,7 +51,7 @@ class PenstockDataModule(_Base):
     Raises
     ------
     TypeError
-        No Dataset is given, or something else in its place.
+        No Dataset is given, or something else in its place; an option that no Loader has.
 
     Examples
     --------
@@ -76,6 +78,11 @@ class PenstockDataModule(_Base):
                 raise TypeError(f"{name} must be a penstock.Dataset, not {type(dataset).__name__}")
         if all(dataset is None for dataset in self._datasets.values()):
             raise TypeError("PenstockDataModule needs a Dataset: train=, val=, test= or predict=")
+        of_loader = set(inspect.signature(Loader.__init__).parameters) - {"self", "dataset"}
+        for option in {**options, **(evaluation or {})}:
+            if option not in of_loader:
+                known = {*of_loader, *inspect.signature(type(self)).parameters} - {"options"}
+                raise TypeError(str(not_found("PenstockDataModule has no option", option, sorted(known))))
         self._budget = memory if isinstance(memory, MemoryBudget) else MemoryBudget(memory)
         self._options = options
         same = {name: value for name, value in options.items() if name not in _TRAINING}

@@ -517,10 +517,15 @@ class Loader(_Base):
         if now.compared or self._share is not None or distributed() is None or self._worker() is not None:
             return
         state = self.state_dict()
-        state["files"] = hashlib.sha256(json.dumps(state["files"]).encode()).hexdigest()[:16]
+        files = state.pop("files")
+        rows = [(file.pop("selected"), file.pop("selection")) for file in files]
         # What other things follow from comes first: the message has room for three.
-        first = ("matrix", "n_obs", "n_vars", "files", "seed", "batch_size")
-        compare_ranks({**{name: state[name] for name in first}, **state})
+        first = ("matrix", "n_obs", "n_vars", "seed", "batch_size")
+        fingerprint = {name: state.pop(name) for name in first}
+        for name, value in {"files": files, "which rows are selected": rows}.items():
+            fingerprint[name] = hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
+        fingerprint["weights of rows"] = state.pop("masses")
+        compare_ranks({**fingerprint, **state})
         now.compared = True
 
     # --- iteration ---

@@ -198,7 +198,8 @@ class PenstockDataModule(lightning.PenstockDataModule):
         Raises
         ------
         KeyError, ValueError
-            A Dataset lacks a column or a gene of the model, or a row has a category that the model does not know.
+            A Dataset lacks a column or a gene of the model, a row has a category that the model does not know, or
+            ``categories`` are given that are not the model's.
 
         Examples
         --------
@@ -224,6 +225,12 @@ class PenstockDataModule(lightning.PenstockDataModule):
         for field, column in columns.items():
             if column is not None:
                 categories[column] = state(field)["categorical_mapping"]
+        for column, given in options.get("categories", {}).items():
+            if column in categories and list(given) != list(categories[column]):
+                raise ValueError(
+                    f"categories={{{column!r}: ...}}: the model has {len(categories[column]):,} of its own, to whose "
+                    "numbers its weights belong. Leave rows with other values out, or train a new model with all of them"
+                )
         totals = keys.get("size_factor_key") == TOTAL
         genes = [str(name) for name in state("X")["column_names"]]
 

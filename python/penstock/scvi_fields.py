@@ -184,7 +184,9 @@ class Fields:
             if len(unknown):
                 raise ValueError(
                     f"{argument}={column!r} has none of its {len(known):,} categories in {rows(unknown)}, but "
-                    f"{unknown[:1].obs[column].iloc[0]!r}. Give all of them with categories={{{column!r}: [...]}}"
+                    f"{unknown[:1].obs[column].iloc[0]!r}. A model keeps the categories that it was made with; "
+                    f"a new one takes all of them from categories={{{column!r}: [...]}}. Or leave the rows out: "
+                    f'{name}.query("`{column}` in @known")'
                 )
             if argument != "label_key":
                 refuse_missing(argument, column, wrong)

@@ -408,6 +408,7 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
   p.memory_by_tag = {rest.index_bytes,     rest.obs_bytes,        c.rest.fetch_bytes,
                      c.rest.scratch_bytes, c.window.window_bytes, c.rest.slots_bytes};
   p.notes = data.notes();
+  if (p.n_rows == 0) p.notes.push_back("no row is selected: there are no batches");
   if (c.resume && c.resume->batches_before + c.resume->batches_done > 0) {
     p.notes.push_back(fmt::format("resumes epoch {} behind its first {} batches", c.resume->epoch,
                                   format_count(c.resume->batches_before + c.resume->batches_done)));

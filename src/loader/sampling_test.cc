@@ -394,7 +394,7 @@ TEST(Weighted, WhatMakesNoSenseIsRefused) {
     auto weights = std::make_shared<std::vector<double>>(kRows, 1.0);
     (*weights)[1205] = bad;
     o.weights = weights;
-    expect(o, StatusCode::invalid_argument, "weights: row 5 of fake2 has");
+    expect(o, StatusCode::invalid_argument, "the weight of row 5 of fake2 is");
   }
   o.weights = std::make_shared<std::vector<double>>(kRows, 0.0);
   expect(o, StatusCode::invalid_argument, "no selected row has a weight above 0");

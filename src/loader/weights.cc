@@ -217,7 +217,7 @@ Result<RowWeights> RowWeights::build(const LoaderOptions& options, const Labels&
     const double weight = out.given(view, row, position);
     if (!(weight >= 0) || !std::isfinite(weight)) {
       return Status::invalid_argument(
-          fmt::format("weights: row {} of {} has {}; weights are finite numbers >= 0", row,
+          fmt::format("weights: the weight of row {} of {} is {}; weights are finite numbers >= 0", row,
                       parts[file].source->label(), weight));
     }
     classes[c].sum += weight;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "base/checked.h"
 #include "penstock/memory_budget.h"
@@ -176,7 +177,10 @@ BatchBytes in_granules(ByteCount typical, ByteCount worst) {
 
 std::uint64_t most_entries(const SizingInput& in, std::uint64_t rows) {
   const std::uint64_t copies = std::clamp<std::uint64_t>(in.most_copies, 1, std::max<std::uint64_t>(1, rows));
-  return std::min(rows * in.lengths.longest, copies * in.lengths.longest_sum(ceil_div(rows, copies)));
+  using Wide = unsigned __int128;
+  const Wide most = std::min(static_cast<Wide>(rows) * in.lengths.longest,
+                             static_cast<Wide>(copies) * in.lengths.longest_sum(ceil_div(rows, copies)));
+  return static_cast<std::uint64_t>(std::min<Wide>(most, std::numeric_limits<std::uint64_t>::max() / 64));
 }
 
 BatchBytes batch_bytes(const SizingInput& in, double q_eff) {

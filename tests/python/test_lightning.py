@@ -124,6 +124,18 @@ def test_labels_have_the_codes_of_training(corpus: Any) -> None:
     assert PenstockDataModule(ds).val_dataloader() == []
 
 
+def test_options_are_known_when_the_module_is_made(corpus):
+    from penstock.lightning import PenstockDataModule
+
+    ds = corpus.open()
+    with pytest.raises(TypeError, match="no option 'batchsize'; did you mean 'batch_size'"):
+        PenstockDataModule(ds, batchsize=3)
+    with pytest.raises(TypeError, match="no option 'vla'; did you mean 'val'"):
+        PenstockDataModule(train=ds, vla=ds)
+    with pytest.raises(TypeError, match="no option 'thread'; did you mean 'threads'"):
+        PenstockDataModule(ds, evaluation={"thread": 3})
+
+
 def test_only_training_is_balanced(corpus):
     from penstock.lightning import PenstockDataModule
 

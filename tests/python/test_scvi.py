@@ -312,6 +312,10 @@ def test_other_files_for_a_model(cells: Cells, tmp_path: Path) -> None:
         ValueError, match=r"none of its 3 categories in 300 of the 300 rows of train .*row 0 of .*99"
     ):
         PenstockDataModule.of_model(reference, penstock.open(other), memory="16MB")
+    with pytest.raises(ValueError, match="the model has 3 of its own"):
+        PenstockDataModule.of_model(
+            reference, penstock.open(other), memory="16MB", categories={"plate": [99, 1, 2, 3]}
+        )
 
 
 def test_codes_are_the_same_for_every_part(cells: Cells) -> None:
