@@ -229,7 +229,7 @@ class PenstockDataModule(lightning.PenstockDataModule):
             if column in categories and list(given) != list(categories[column]):
                 raise ValueError(
                     f"categories={{{column!r}: ...}}: the model has {len(categories[column]):,} of its own, to whose "
-                    "numbers its weights belong. Leave rows with other values out, or train a new model with all of them"
+                    "numbers its weights belong. Leave rows with other values out, or train a new model"
                 )
         totals = keys.get("size_factor_key") == TOTAL
         genes = [str(name) for name in state("X")["column_names"]]
