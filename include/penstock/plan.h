@@ -26,8 +26,8 @@ struct Plan {
   std::uint64_t n_cols = 0;
   // Where epochs do not hold every row once: what rows are balanced and weighted by ("" when they are not),
   // how many epochs share the data, an upper bound of how often a row comes in an epoch, how many different
-  // rows one is expected to hold, and so how often each of those comes on average (in a window as in the
-  // epoch: its copies are read together).
+  // rows one is expected to hold, and so how often each of those comes on average: in the epoch, and at most
+  // in a window, which has the copies that are read together.
   bool sampled = false;
   std::string balance, weights;
   std::uint64_t epochs_per_pass = 1, most_copies = 1, distinct_rows = 0;

@@ -46,7 +46,7 @@ struct LoaderState {
   // Which rows an epoch holds and how often: 0 and empty where it is every selected row once.
   std::uint64_t epoch_size = 0;
   std::string balance, weights;  // in words
-  std::string masses;            // digest of the weights of blocks
+  std::string masses;            // digest of the weights of blocks and rows
 
   // What the rows are. Digests are 16 hexadecimal digits.
   std::string matrix;

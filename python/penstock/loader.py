@@ -260,7 +260,7 @@ class Loader(_Base):
         can go on after it. What it allocates is outside ``memory``.
     epoch_size
         Rows of an epoch, over all ranks. None: every selected row once. Fewer are spread evenly over the data;
-        with fewer than half of them, several epochs share the data, each reading another part.
+        with fewer than half of them, several epochs of large data share them, each reading another part.
     balance
         An obs column (categories, strings, integers or booleans) whose values come equally often, in an epoch
         of ``epoch_size`` rows (None: as many as are selected). Rows without a value are an error.

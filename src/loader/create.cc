@@ -29,8 +29,9 @@ constexpr std::uint32_t kMaxThreads = 256;
 // How long a budget that fits is looked for, for a message.
 constexpr std::chrono::seconds kSearchTime{1};
 constexpr ByteCount kMostMemory = ByteCount{1} << 50;
-constexpr double kResidentShare = 0.1;    // of the budget, for row offsets and codes
-constexpr double kScatterSeconds = 3e-6;  // per row, beside decoding; for the estimate of an epoch's time
+constexpr std::uint64_t kDrawnRows = 256;  // whose lengths are looked at where rows are weighted
+constexpr double kResidentShare = 0.1;     // of the budget, for row offsets and codes
+constexpr double kScatterSeconds = 3e-6;   // per row, beside decoding; for the estimate of an epoch's time
 
 const char* dtype_name(OutputType type) { return numeric_name(numeric_type(type)); }
 
@@ -73,6 +74,16 @@ Status check_options(const LoaderOptions& o) {
     }
   }
   return {};
+}
+
+// Of rows that come as often as they weigh. The mean is raised by two standard errors: too small a guess
+// costs reading rows twice, or batches that do not fit.
+Result<DrawnLengths> lengths_by_weight(const EngineConfig& config, MemoryBudget& budget) {
+  PENSTOCK_ASSIGN_OR_RETURN(const auto rows,
+                            config.weights.draw(kDrawnRows, config.labels, config.parts, budget));
+  PENSTOCK_ASSIGN_OR_RETURN(DrawnLengths lengths, measure_drawn(config.parts, rows, budget));
+  lengths.mean += 2 * std::sqrt(lengths.variance / static_cast<double>(kDrawnRows));
+  return lengths;
 }
 
 // The window and blocks that data and memory ask for, or those of the checkpoint.
@@ -231,9 +242,14 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
     in.ordered_entries = is_sampled(options) ? plan::most_entries(in, 4 * options.batch_size)
                                              : ordered_entries(c.parts, options.batch_size);
   }
+  if (c.weights.weighted()) {
+    auto lengths = lengths_by_weight(c, *budget);
+    if (!lengths.ok()) return does_not_fit(lengths.status());
+    in.drawn_mean = lengths->mean;
+    in.drawn_variance = lengths->variance;
+  }
   PENSTOCK_ASSIGN_OR_RETURN(c.window, size_window(in, options));
   const bool exact = options.block_rows != 0 || (options.resume && options.resume->block_rows_exact);
-  c.batch = plan::batch_bytes(in, c.window.q_eff);
 
   // Blocks, and what reading them takes.
   auto blocks = plan::BlockTable::build(c.parts, c.window.block_rows, exact, *budget);
@@ -249,8 +265,9 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
     rows_per_block = c.sampling->rows_per_visit();
     c.window.q_eff = plan::effective_rows(static_cast<double>(options.batch_size), rows_per_block,
                                           static_cast<double>(c.window.window_rows));
-    state.masses = digest_of(*c.sampling);
+    state.masses = digest_of(*c.sampling, summed->digest);
   }
+  c.batch = plan::batch_bytes(in, c.window.q_eff);
   c.share = plan::rank_share(c.epoch_rows(), options.rank, options.world_size, options.batch_size,
                              options.drop_last);
   state.window_rows = c.window.window_rows;
@@ -397,8 +414,9 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
   plan::WindowSequence windows(c.share, options.batch_size, c.window.window_rows, true);
   if (const auto first = windows.next()) {
     p.first_window_rows = first->rows;
-    p.first_batch_seconds =
-        p.seconds_per_epoch * static_cast<double>(first->rows) / static_cast<double>(p.rows_this_rank);
+    if (p.rows_this_rank > 0)
+      p.first_batch_seconds =
+          p.seconds_per_epoch * static_cast<double>(first->rows) / static_cast<double>(p.rows_this_rank);
     p.first_q_eff = worth.of(first->rows);
     for (auto window = first; window && !window->repeat; window = windows.next()) {
       if (worth.less(*window)) p.ramp_batches += window->n_batches;

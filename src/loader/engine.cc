@@ -475,6 +475,8 @@ void Engine::close() {
   config_.scratch_memory.release();
   config_.fetch_memory.release();
   config_.parts.clear();
+  config_.weights = RowWeights();
+  config_.sampling.reset();
   config_.labels = Labels();
   config_.blocks = plan::BlockTable();
   line_ = nullptr;

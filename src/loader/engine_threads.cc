@@ -296,7 +296,9 @@ void Engine::decode(BlockTask& task, const std::byte* bytes, WorkerState& worker
   }
   Scatter scatter(config_, task, labels, worker, pledged);
   if (status.ok()) {
-    scatter.weigh(task);
+    status = scatter.weigh(task);
+  }
+  if (status.ok()) {
     Scratch scratch{worker.source_scratch, &worker.codec};
     scratch.totals = config_.keeps_totals();
     status = part.source->decode(task.wanted, fetched, scratch, scatter);

@@ -38,6 +38,16 @@ class Weigh : public RowSink {
   const std::string& label_;
 };
 
+// Adds up entries.
+class Count : public RowSink {
+ public:
+  Status csr(const CsrTile& tile) override {
+    for (std::size_t i = 0; i < tile.rows.size(); ++i) entries += tile.ends[i] - tile.begins[i];
+    return {};
+  }
+  std::uint64_t entries = 0;
+};
+
 }  // namespace
 
 Result<Sample> take_sample(std::span<const internal::FilePart> parts, ColIndex n_cols, NumericType output,
@@ -95,6 +105,37 @@ Result<Sample> take_sample(std::span<const internal::FilePart> parts, ColIndex n
                static_cast<double>(std::max(out.entries + left_out, out.rows));
   }
   if (out.rows > 0) out.seconds_per_row = seconds / static_cast<double>(out.rows);
+  return out;
+}
+
+Result<DrawnLengths> measure_drawn(std::span<const internal::FilePart> parts,
+                                   std::span<const RowWeights::Drawn> rows, MemoryBudget& budget) {
+  DrawnLengths out;
+  double n = 0, sum = 0, squares = 0;
+  CodecContext codec;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const RowSource& source = *parts[rows[i].file].source;
+    const RowRange range{rows[i].row, rows[i].row + 1};
+    RequestList list;
+    PENSTOCK_RETURN_IF_ERROR(source.requests({&range, 1}, Heads::whole, list));
+    list.coalesce(kCoalesceGap, kCoalesceMax);
+    const ByteCount decode = round_up(source.scratch_bytes(1), 64);
+    PENSTOCK_ASSIGN_OR_RETURN(const Reservation held,
+                              budget.reserve(MemoryTag::scratch, decode + list.total_bytes()));
+    PENSTOCK_ASSIGN_OR_RETURN(const Slab slab, Slab::map(decode + list.total_bytes(), false));
+    const std::span<std::byte> bytes = slab.bytes().subspan(decode);
+    if (!read_requests(list, bytes).ok()) continue;
+    Scratch scratch{slab.bytes().first(decode), &codec};
+    Count sink;
+    if (!source.decode({&range, 1}, Fetched(list.requests(), bytes.data()), scratch, sink).ok()) continue;
+    const double entries = static_cast<double>(sink.entries);
+    ++n;
+    sum += entries;
+    squares += entries * entries;
+  }
+  if (n == 0) return out;
+  out.mean = sum / n;
+  out.variance = std::max(0.0, squares / n - out.mean * out.mean);
   return out;
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/types.h"
 #include "dataset/dataset_impl.h"
+#include "loader/weights.h"
 #include "penstock/memory_budget.h"
 #include "penstock/status.h"
 
@@ -23,5 +24,12 @@ struct Sample {
 };
 Result<Sample> take_sample(std::span<const internal::FilePart> parts, ColIndex n_cols, NumericType output,
                            MemoryBudget& budget);
+
+// How long rows are that come as often as they weigh. Errors of reading are none: such rows do not count.
+struct DrawnLengths {
+  double mean = 0, variance = 0;  // of entries as delivered; mean 0: nothing was seen
+};
+Result<DrawnLengths> measure_drawn(std::span<const internal::FilePart> parts,
+                                   std::span<const RowWeights::Drawn> rows, MemoryBudget& budget);
 
 }  // namespace penstock::loader

@@ -340,6 +340,63 @@ TEST(Weighted, ResumesWithTheSameAndWithOtherRanks) {
   }
 }
 
+// What weighs more is longer: batches are planned for what comes.
+TEST(Weighted, FourBatchesFitWhereHeavyRowsAreLong) {
+  FakeSpec spec;
+  for (int i = 0; i < 20; ++i) {
+    spec.files.push_back({290, 10, 7});
+    spec.files.push_back({10, 450, 3});
+  }
+  const auto data = std::make_shared<FakeDataset>(std::move(spec));
+  auto weights = std::make_shared<std::vector<double>>();
+  for (std::size_t i = 0; i < 6000; ++i) weights->push_back(data->means[i] > 100 ? 1 : 0.001);
+  LoaderOptions o = small();
+  o.window_rows = 0;
+  o.batch_size = 128;
+  o.weights = weights;
+  o.slot_timeout_seconds = 0.2;
+  for (const std::uint64_t memory : {8'000'000, 16'000'000}) {
+    o.memory = memory;
+    const auto loader = create(data, o);
+    ASSERT_TRUE(loader->start_epoch().ok());
+    std::vector<Batch> held;
+    for (int i = 0; i < 47; ++i) {
+      auto batch = loader->next();
+      ASSERT_TRUE(batch.ok()) << i << ": " << batch.status().to_string();
+      if (!*batch) break;
+      held.push_back(*std::move(*batch));
+      if (held.size() == 4) held.erase(held.begin());
+    }
+    EXPECT_LT(loader->stats().rows_deferred, 600u);
+  }
+}
+
+// Files that are overwritten under a loader: an error, not a batch that never comes.
+TEST(Weighted, LabelsThatChangeUnderTheLoaderAreAnError) {
+  FakeSpec spec;
+  spec.files = {{800'000, 1, 7}};
+  const auto data = std::make_shared<FakeDataset>(std::move(spec));
+  LoaderOptions o = small();
+  o.obs = {};
+  o.window_rows = 0;
+  o.batch_size = 1000;
+  o.memory = 7'000'000;
+  o.weights_column = "label";
+  o.category_weights = {{"a", 4}, {"b", 0}};
+  for (const std::int32_t code : {0, 1}) {
+    data->labels_are->store(-1);
+    const auto loader = create(data, o);
+    ASSERT_FALSE(loader->plan().resident_rows) << "labels are read with each block";
+    ASSERT_TRUE(loader->start_epoch().ok());
+    ASSERT_TRUE(loader->next().ok());
+    data->labels_are->store(code);
+    Status failed;
+    for (int i = 0; i < 800 && failed.ok(); ++i) failed = loader->next().status();
+    EXPECT_EQ(failed.code(), StatusCode::corrupt) << failed.to_string();
+    EXPECT_THAT(failed.message(), HasSubstr("have changed since the loader was made"));
+  }
+}
+
 TEST(Weighted, CheckpointsNameWhatIsDifferent) {
   const auto data = made_up();
   LoaderOptions o = small();
@@ -363,6 +420,12 @@ TEST(Weighted, CheckpointsNameWhatIsDifferent) {
   auto changed = std::make_shared<std::vector<double>>(kRows, 2.0);
   (*changed)[77] = 5;
   other.weights = changed;
+  EXPECT_THAT(refusal(data, other).message(), HasSubstr("the weights of rows"));
+  // The same sum in every block.
+  auto moved = std::make_shared<std::vector<double>>(kRows, 2.0);
+  (*moved)[2] = 1;
+  (*moved)[3] = 3;
+  other.weights = moved;
   EXPECT_THAT(refusal(data, other).message(), HasSubstr("the weights of rows"));
   other = o;
   other.weights = nullptr;
@@ -408,7 +471,7 @@ TEST(Weighted, WhatMakesNoSenseIsRefused) {
   o.weights = std::make_shared<std::vector<double>>(kRows, 1.0);
   expect(o, StatusCode::invalid_argument, "not both");
   o = small();
-  o.epoch_size = std::uint64_t{1} << 41;
+  o.epoch_size = std::uint64_t{1} << 34;
   expect(o, StatusCode::invalid_argument, "epoch_size must be at most");
 }
 

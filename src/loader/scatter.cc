@@ -1,5 +1,7 @@
 #include "loader/scatter.h"
 
+#include <fmt/format.h>
+
 #include <cstring>
 #include <utility>
 
@@ -29,9 +31,14 @@ Scatter::Scatter(const EngineConfig& config, const BlockTask& task, const Labels
       worker_(worker),
       pledged_(pledged) {}
 
-void Scatter::weigh(const BlockTask& task) {
-  if (config_.sampling)
-    copies_.emplace(config_, window_.epoch(), segment_, task.line, labels_, worker_.copies);
+Status Scatter::weigh(const BlockTask& task) {
+  if (!config_.sampling) return {};
+  copies_.emplace(config_, window_.epoch(), segment_, task.line, labels_, worker_.copies);
+  if (copies_->as_planned()) return {};
+  copies_.reset();
+  return Status::corrupt(fmt::format(
+      "{}: rows {} to {}: the obs columns that rows are weighted by have changed since the loader was made",
+      config_.parts[file_].source->label(), task.wanted.front().first, task.wanted.back().last - 1));
 }
 
 Status Scatter::csr(const CsrTile& tile) {

@@ -27,8 +27,9 @@ class Scatter : public RowSink {
   // without one. Where rows are sampled, weigh() comes before csr().
   Scatter(const EngineConfig& config, const BlockTask& task, const Labels::View& labels, WorkerState& worker,
           std::uint32_t pledged);
-  // Finds out how often each row is wanted, from labels that are prepared.
-  void weigh(const BlockTask& task);
+  // Finds out how often each row is wanted, from labels that are prepared. `corrupt` when they weigh
+  // something else than they did when the loader was made.
+  Status weigh(const BlockTask& task);
   // Counts what is left to count.
   ~Scatter() override { count_rows(); }
 

@@ -21,7 +21,9 @@ SegmentCopies::SegmentCopies(const EngineConfig& config, std::uint64_t epoch, co
   for (std::uint64_t i = 0; i < block.selected; ++i)
     rows_[i].first = config.weights.of(labels, cursor.next(), position + i);
   const plan::Copies copies(&*config.sampling, config.options.seed, epoch);
-  copies.share_out({segment.block, segment.visit, segment.visits}, rows_);
+  const plan::Sampling::Visit visit{segment.block, segment.visit, segment.visits};
+  copies.share_out(visit, rows_);
+  as_planned_ = rows_.back().last == copies.of(visit);
 }
 
 }  // namespace penstock::loader

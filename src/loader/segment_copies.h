@@ -3,6 +3,7 @@
 // Thread contract: belongs to one worker for one block. Memory: the caller's, bytes_needed() of it.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 
@@ -20,6 +21,8 @@ class SegmentCopies {
   SegmentCopies(const EngineConfig& config, std::uint64_t epoch, const plan::Segment& segment,
                 const plan::TapeRuns* line, const Labels::View& labels, std::span<std::byte> memory);
 
+  // Whether the visit has as many copies as the tape says; else the rows weigh something else than they did.
+  bool as_planned() const { return as_planned_; }
   // Selected rows of the block.
   std::uint64_t rows() const { return rows_.size(); }
   // Calls visit(tape row) for each copy of the block's row-th selected row that the segment delivers; with a
@@ -27,9 +30,14 @@ class SegmentCopies {
   template <class Visit>
   void each(std::uint64_t row, Visit visit) const {
     const plan::Copies::OfRow& copies = rows_[row];
+    if (line_ == nullptr) {
+      const std::uint64_t last = std::min(copies.last, segment_.skip + segment_.rows);
+      for (std::uint64_t c = std::max(copies.first, segment_.skip); c < last; ++c)
+        visit(segment_.tape_row + (c - segment_.skip));
+      return;
+    }
     for (std::uint64_t c = copies.first; c < copies.last; ++c) {
-      const std::uint64_t at =
-          line_ == nullptr ? segment_.tape_row + (c - segment_.skip) : line_->line_row(visit_first_ + c);
+      const std::uint64_t at = line_->line_row(visit_first_ + c);
       if (at - segment_.tape_row < segment_.rows) visit(at);  // numbers before it wrap around
     }
   }
@@ -39,6 +47,7 @@ class SegmentCopies {
   const plan::TapeRuns* line_;
   std::uint64_t visit_first_ = 0;  // with a line: tape row of the visit's first copy
   std::span<plan::Copies::OfRow> rows_;
+  bool as_planned_ = true;
 };
 
 }  // namespace penstock::loader

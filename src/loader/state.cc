@@ -336,13 +336,13 @@ std::string digest_of(const plan::BlockTable& blocks) {
   return d.text();
 }
 
-std::string digest_of(const plan::Sampling& sampling) {
+std::string digest_of(const plan::Sampling& sampling, std::uint64_t rows) {
   Digest d;
   for (std::uint64_t b = 0; b < sampling.n_blocks(); ++b) {
     const plan::Sampling::Stretch block = sampling.stretch(b);
     d.add(block.last - block.first);
   }
-  return d.add(sampling.pass_rows()).text();
+  return d.add(sampling.pass_rows()).add(rows).text();
 }
 
 Status compare(const LoaderState& checkpoint, const LoaderState& here) {

@@ -22,7 +22,8 @@ LoaderState describe(const internal::DatasetImpl& data, const LoaderOptions& opt
 ByteCount description_bytes(const LoaderState& state);
 
 std::string digest_of(const plan::BlockTable& blocks);
-std::string digest_of(const plan::Sampling& sampling);
+// `rows`: RowWeights::Summed::digest.
+std::string digest_of(const plan::Sampling& sampling, std::uint64_t rows);
 
 // invalid_argument that names up to three things in which a checkpoint differs from what is here ("seed: 3 in
 // the checkpoint, 4 here"). `blocks` is compared where both have it.

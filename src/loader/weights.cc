@@ -8,6 +8,7 @@
 
 #include "base/checked.h"
 #include "base/names.h"
+#include "base/permutation.h"
 #include "dataset/selection.h"
 #include "loader/sync_read.h"
 #include "memory/reserve_for.h"
@@ -241,6 +242,10 @@ Result<RowWeights> RowWeights::build(const LoaderOptions& options, const Labels&
     if (!std::isfinite(classes[c].sum))
       return Status::invalid_argument("weights: their sum is no finite number");
     if (classes[c].sum > 0) out.scale_[c] = share / classes[c].sum;
+    if (!std::isfinite(out.scale_[c])) {
+      return Status::invalid_argument(fmt::format(
+          "weights: their sum is {}, too small to divide by; multiply all of them by 1e300", classes[c].sum));
+    }
     out.largest_ = std::max(out.largest_, classes[c].largest * out.scale_[c]);
   }
   return out;
@@ -299,6 +304,22 @@ std::uint64_t RowWeights::position(std::uint32_t file, RowIndex row, const inter
   return first_position_[file] + before;
 }
 
+Result<std::vector<RowWeights::Drawn>> RowWeights::draw(std::uint64_t n, const Labels& labels,
+                                                        std::span<const internal::FilePart> parts,
+                                                        MemoryBudget& budget) const {
+  std::vector<Drawn> out;
+  const double apart = sum_ / static_cast<double>(n);
+  double at = 0, next = apart / 2;
+  const auto add = [&](std::uint32_t file, RowIndex row, std::uint64_t position,
+                       const Labels::View& view) -> Status {
+    at += static_cast<double>(of(view, row, position));
+    for (; next < at && out.size() < n; next += apart) out.push_back({file, row});
+    return {};
+  };
+  PENSTOCK_RETURN_IF_ERROR(each_row(labels, parts, budget, add));
+  return out;
+}
+
 Result<RowWeights::Summed> RowWeights::sum(const LoaderOptions& options, const plan::BlockTable& blocks,
                                            const Labels& labels, std::uint64_t epoch_size,
                                            std::span<const internal::FilePart> parts,
@@ -308,12 +329,12 @@ Result<RowWeights::Summed> RowWeights::sum(const LoaderOptions& options, const p
   if (!weighted()) {
     for (std::uint64_t b = 0; b < blocks.size(); ++b) sampling.set_mass(b, blocks[b].selected);
     PENSTOCK_RETURN_IF_ERROR(sampling.finish({epoch_size, blocks.rows(), false, options.shuffle}));
-    return Summed{std::move(sampling), std::min(epoch, static_cast<double>(blocks.rows()))};
+    return Summed{std::move(sampling), std::min(epoch, static_cast<double>(blocks.rows())), 0};
   }
   // What a weight must be for its row to come once in each epoch.
   double distinct = 0;
   const double once = sum_ / epoch;
-  std::uint64_t b = 0, mass = 0;
+  std::uint64_t b = 0, mass = 0, digest = 0;
   const auto add_to_block = [&](std::uint32_t file, RowIndex row, std::uint64_t position,
                                 const Labels::View& view) -> Status {
     while (blocks[b].file != file || row >= std::uint64_t{blocks[b].first_row} + blocks[b].rows) {
@@ -321,13 +342,14 @@ Result<RowWeights::Summed> RowWeights::sum(const LoaderOptions& options, const p
     }
     const std::uint64_t weight = of(view, row, position);
     mass += weight;
+    digest += mix64(position ^ mix64(weight));  // a sum: quicker than a chain
     distinct += std::min(1.0, static_cast<double>(weight) / once);
     return {};
   };
   PENSTOCK_RETURN_IF_ERROR(each_row(labels, parts, budget, add_to_block));
   if (b < blocks.size()) sampling.set_mass(b, mass);
   PENSTOCK_RETURN_IF_ERROR(sampling.finish({epoch_size, blocks.rows(), true, options.shuffle}));
-  return Summed{std::move(sampling), std::min(epoch, distinct)};
+  return Summed{std::move(sampling), std::min(epoch, distinct), digest};
 }
 
 }  // namespace penstock::loader

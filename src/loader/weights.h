@@ -6,8 +6,8 @@
 //   weight(row) = given weight / sum of the given weights of the row's class   with it: classes weigh the
 //   same
 //
-// Thread contract: immutable once built. Memory: 8 bytes a class, reserved under `obs`; the columns are those
-// of Labels, a given array is the caller's options'.
+// Thread contract: immutable once built. Memory: 64 bytes a class, reserved under `obs`; the columns are
+// those of Labels, a given array is the caller's options'.
 #pragma once
 
 #include <cstdint>
@@ -54,10 +54,19 @@ class RowWeights {
   // row from there on.
   std::uint64_t position(std::uint32_t file, RowIndex row, const internal::FilePart& part) const;
 
+  // `n` rows as an epoch has them: as many points on the line of all weights, in file order. One pass over
+  // the columns.
+  struct Drawn {
+    std::uint32_t file = 0;
+    RowIndex row = 0;
+  };
+  Result<std::vector<Drawn>> draw(std::uint64_t n, const Labels& labels,
+                                  std::span<const internal::FilePart> parts, MemoryBudget& budget) const;
   // The weights of all rows by block, and the number of different rows that an epoch is expected to hold.
   struct Summed {
     plan::Sampling sampling;
     double distinct = 0;
+    std::uint64_t digest = 0;  // of the weight of each row, where rows differ
   };
   Result<Summed> sum(const LoaderOptions& options, const plan::BlockTable& blocks, const Labels& labels,
                      std::uint64_t epoch_size, std::span<const internal::FilePart> parts,

@@ -61,9 +61,10 @@ std::string Plan::to_text() const {
     std::string what = plural(n_rows, "row") + " an epoch";
     if (!balance.empty()) what += fmt::format(", balanced by {}", balance);
     if (!weights.empty()) what += fmt::format(", weighted by {}", weights);
-    t +=
-        fmt::format("  sampling {}: about {} different ones, {:.2f} copies of each in a window, at most {}\n",
-                    what, format_count(distinct_rows), copies_per_window, format_count(most_copies));
+    t += fmt::format(
+        "  sampling {}: about {} different ones, {:.2f} copies of each (none more than {}), those read "
+        "together in one window\n",
+        what, format_count(distinct_rows), copies_per_window, format_count(most_copies));
     if (epochs_per_pass > 1)
       t += fmt::format("           {} epochs share the data: each reads another part of it\n",
                        epochs_per_pass);

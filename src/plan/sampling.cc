@@ -22,6 +22,37 @@ constexpr std::uint64_t kLeastBlocks = 256, kLeastWeightedBlocks = 16'384;
 // Copies that a visit takes, at most about, in rows of an average block.
 constexpr std::uint64_t kRowsPerVisit = 4;
 
+// `last` of each row is a chance f, as the bits of a double; they add up to floor + part: the block has floor
+// points, or one more in `part` of all epochs. Makes them add up to floor + 1 (`more`), by g = min(r f, 1, f
+// / part) with one r for all, or else to floor, by (f - part g) / (1 - part), which is a chance, too. Over
+// all epochs that is f.
+void adjust_chances(std::span<Copies::OfRow> rows, std::uint64_t floor, double part, bool more) {
+  const auto most = [&](double f) { return std::min(1.0, f / part); };
+  double ratio = 1;
+  // Each turn finds rows that reach their most, or is the last.
+  for (bool again = true; again;) {
+    again = false;
+    double full = 0, free = 0;
+    for (const Copies::OfRow& row : rows) {
+      const double f = std::bit_cast<double>(row.last);
+      if (ratio * f >= most(f)) {
+        full += most(f);
+      } else {
+        free += f;
+      }
+    }
+    const double wanted = free <= 0 ? ratio : (static_cast<double>(floor) + 1 - full) / free;
+    if (wanted > ratio * (1 + 1e-12)) {
+      ratio = wanted;
+      again = true;
+    }
+  }
+  for (Copies::OfRow& row : rows) {
+    const double f = std::bit_cast<double>(row.last), g = std::min(ratio * f, most(f));
+    row.last = std::bit_cast<std::uint64_t>(more ? g : std::clamp((f - part * g) / (1 - part), 0.0, 1.0));
+  }
+}
+
 }  // namespace
 
 Result<Sampling> Sampling::reserve(std::uint64_t n_blocks, std::uint64_t seed, MemoryBudget& budget) {
@@ -92,43 +123,41 @@ void Copies::share_out(const Sampling::Visit& visit, std::span<OfRow> rows) cons
   using Wide = unsigned __int128;
   const Sampling::Stretch block = sampling_->stretch(visit.block);
   const std::uint64_t all = before(block.last) - before(block.first);
-  // What is sure to come, and what is left of each weight, in 2^-30 of a copy or less: sums stay in 64 bits.
-  const int shift = std::max(0, static_cast<int>(std::bit_width(mass_)) - 31);
-  std::uint64_t sure = 0, rest = 0;
+  // What is sure to come, and the chance of one more: `last` keeps a number between 0 and 1.
+  const auto chance = [&](std::uint64_t row) { return std::bit_cast<double>(rows[row].last); };
+  const double mass = static_cast<double>(mass_);
+  std::uint64_t sure = 0;
+  Wide rest = 0;
   for (OfRow& row : rows) {
     const Wide due = static_cast<Wide>(row.first) * pass_rows_;
     const auto left = static_cast<std::uint64_t>(due % mass_);
     row = {static_cast<std::uint64_t>(due / mass_),
-           left == 0 ? 0 : std::max<std::uint64_t>(1, left >> shift)};
+           std::bit_cast<std::uint64_t>(static_cast<double>(left) / mass)};
     sure += row.first;
-    rest += row.last;
+    rest += left;
   }
+  const auto floor = static_cast<std::uint64_t>(rest / mass_);
+  const double part = static_cast<double>(static_cast<std::uint64_t>(rest % mass_)) / mass;
   // More than the rows have room for only when weights are no longer those that the block had.
-  std::uint64_t points = all > sure ? std::min<std::uint64_t>(all - sure, rows.size()) : 0;
-  // A block may have one copy more than is its due: a row whose rest is longer than the points are apart then
-  // has one for certain, and no more.
-  for (bool again = true; again && points > 0;) {
-    again = false;
-    for (OfRow& row : rows) {
-      if (points == 0 || static_cast<Wide>(row.last) * points <= rest) continue;
-      ++row.first;
-      rest -= row.last;
-      row.last = 0;
-      --points;
-      again = true;
-    }
-  }
-  if (points > 0 && rest > 0) {
+  const std::uint64_t points = all > sure ? std::min<std::uint64_t>(all - sure, rows.size()) : 0;
+  if (points > 0) {
+    if (part > 0) adjust_chances(rows, floor, part, points > floor);
     const std::uint64_t key = mix64(key_ ^ visit.block);
     const KeyedPermutation order(rows.size(), key);
-    const auto offset = static_cast<std::uint64_t>((static_cast<Wide>(mix64(~key)) * rest) >> 64);
-    std::uint64_t length = 0, fallen = 0;
+    const double offset = static_cast<double>(mix64(~key) >> 11) * 0x1p-53;  // in [0, 1)
+    std::uint64_t last = 0;
     for (std::uint64_t i = 0; i < rows.size(); ++i) {
-      OfRow& row = rows[order(i)];
-      if (row.last == 0) continue;
-      length += row.last;
-      const auto now = static_cast<std::uint64_t>((static_cast<Wide>(length) * points + offset) / rest);
-      row.first += now - fallen;
+      if (chance(order(i)) > 0) last = i;
+    }
+    double length = 0;
+    std::uint64_t fallen = 0;
+    for (std::uint64_t i = 0; i <= last; ++i) {
+      const std::uint64_t row = order(i);
+      if (chance(row) <= 0) continue;
+      length += chance(row);
+      // What rounding the sum has cost ends at the last row.
+      const auto now = i == last ? points : std::min(points, static_cast<std::uint64_t>(length + offset));
+      rows[row].first += now - fallen;
       fallen = now;
     }
   }

@@ -5,9 +5,10 @@
 // first at an offset that changes from epoch to epoch: as many as fall on a block are its copies. So a block
 // comes as often as its weights say to within one, and the number of rows is T exactly. The same inside a
 // block: a row of weight w comes floor(T w / mass) times, and once more for those on which the points of a
-// second such line fall, of what is left of the weights. (Systematic sampling: Madow, W. G. and L. H., 1944.)
-// Both lines have an order of their own, and the second an offset per block: in file order the points'
-// spacing could meet a pattern of the file - every fifth cell of a class - and miss that class.
+// second such line fall, of what is left of the weights: over all epochs T w / mass. (Systematic sampling:
+// Madow, W. G. and L. H., 1944.) Both lines have an order of their own, and the second an offset per block:
+// in file order the points' spacing could meet a pattern of the file - every fifth cell of a class - and miss
+// that class.
 //
 // Two things keep that fast and well mixed:
 //  - Passes. Where epoch_size is much smaller than the data, an epoch that took a few rows of every block
@@ -35,7 +36,7 @@ namespace penstock::plan {
 // What the weights of all rows should add up to, about: room for rounding each, and for products in 128 bits.
 inline constexpr std::uint64_t kMass = std::uint64_t{1} << 62;
 // The longest epoch.
-inline constexpr std::uint64_t kMostEpochRows = std::uint64_t{1} << 40;
+inline constexpr std::uint64_t kMostEpochRows = std::uint64_t{1} << 33;
 
 class Sampling {
  public:

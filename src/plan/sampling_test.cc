@@ -152,6 +152,35 @@ TEST(Sampling, EpochsDifferAndRepeat) {
   }
 }
 
+// Rows of small blocks, or with few others of any weight, come as often as they should, too: a block has one
+// copy more or less from epoch to epoch, and that must not favour light rows.
+TEST(Sampling, ChancesAreExactInBlocksOfFewRows) {
+  const auto budget = ample();
+  for (const std::uint64_t block : {2, 5, 16}) {
+    Rows rows;
+    rows.block = block;
+    for (std::uint64_t i = 0; i < 480; ++i)
+      rows.weights.push_back(block == 16 && i % 8 != 0 ? 0 : i % 2 == 0 ? 900 + i % 7 : 600 - i % 5);
+    const std::uint64_t epoch_size = rows.mass() / 1000;
+    const Sampling sampling = sampled(rows, epoch_size, true, *budget);
+    constexpr std::uint64_t kEpochs = 3000;
+    double mean[2] = {}, expected[2] = {};
+    std::vector<double> times(480);
+    for (std::uint64_t epoch = 0; epoch < kEpochs; ++epoch) {
+      for (const std::uint64_t row : walk(rows, sampling, 5, epoch, true, 0, epoch_size, epoch_size))
+        times[row] += 1.0 / kEpochs;
+    }
+    for (std::uint64_t i = 0; i < 480; ++i) {
+      const double due = static_cast<double>(epoch_size * rows.weights[i]) / static_cast<double>(rows.mass());
+      EXPECT_NEAR(times[i], due, 0.05) << i << " in blocks of " << block;
+      mean[i % 2] += times[i];
+      expected[i % 2] += due;
+    }
+    EXPECT_NEAR(mean[0] / expected[0], 1, 0.005) << block;
+    if (expected[1] > 0) EXPECT_NEAR(mean[1] / expected[1], 1, 0.005) << block;
+  }
+}
+
 // Epochs much smaller than the data share it: together they hold each row as often as a pass does, and each
 // has a part of the blocks.
 TEST(Sampling, SmallEpochsShareThePass) {

@@ -49,6 +49,7 @@ constexpr double kMaxAmplification = 1.15;
 constexpr double kMaxChunksPerBlock = 32;  // larger blocks gain nothing
 
 double mean_entries(const SizingInput& in) {
+  if (in.drawn_mean > 0) return in.drawn_mean;
   return in.lengths.rows == 0
              ? 0
              : in.kept * static_cast<double>(in.lengths.entries) / static_cast<double>(in.lengths.rows);
@@ -197,8 +198,10 @@ BatchBytes batch_bytes(const SizingInput& in, double q_eff) {
   } else {
     // Rows of a batch come from many blocks; four standard deviations for rows that share a block's depth.
     const double n = static_cast<double>(std::max<std::uint64_t>(1, in.lengths.rows));
-    const double mean = in.kept * static_cast<double>(in.lengths.entries) / n;
-    const double variance = std::max(0.0, in.kept * in.kept * in.lengths.entries_squared / n - mean * mean);
+    const double mean = mean_entries(in);
+    const double variance =
+        in.drawn_mean > 0 ? in.drawn_variance
+                          : std::max(0.0, in.kept * in.kept * in.lengths.entries_squared / n - mean * mean);
     const double qd = static_cast<double>(q);
     const double draws = std::max(1.0, std::min(qd / 2, q_eff));
     const double expected = qd * mean + 4 * std::sqrt(variance) * qd / std::sqrt(draws);

@@ -30,9 +30,12 @@ struct SizingInput {
   std::uint64_t n_cols = 0;
   RowLengths lengths;
   std::uint64_t most_copies = 1;  // of a row in an epoch, a bound
-  double kept = 1;                // share of the entries that lengths count whose genes are wanted (estimate)
-  double rows_per_chunk = 0;      // 0: row-addressable
-  double head_cost = 1;           // see head_cost()
+  // Where rows are weighted: entries of a row as often as it comes (estimates); 0: as `lengths` and `kept`
+  // say.
+  double drawn_mean = 0, drawn_variance = 0;
+  double kept = 1;            // share of the entries that lengths count whose genes are wanted (estimate)
+  double rows_per_chunk = 0;  // 0: row-addressable
+  double head_cost = 1;       // see head_cost()
   double value_bytes_in_window = 1;  // mean over the sample, per entry
   // shuffle == false: the most entries in any four consecutive batches (exact bound); else unused
   std::uint64_t ordered_entries = 0;

@@ -182,8 +182,9 @@ class FakeSource : public RowSource {
 // Codes (row / run) % 5, streamable without bytes on disk.
 class FakeColumn : public ObsColumn {
  public:
-  FakeColumn(RowIndex rows, std::uint64_t first_row, std::uint64_t run)
-      : rows_(rows), first_row_(first_row), run_(run) {}
+  FakeColumn(RowIndex rows, std::uint64_t first_row, std::uint64_t run,
+             std::shared_ptr<const std::atomic<std::int32_t>> all_are)
+      : rows_(rows), first_row_(first_row), run_(run), all_are_(std::move(all_are)) {}
   ObsKind kind() const override { return ObsKind::category; }
   RowIndex n_rows() const override { return rows_; }
   bool streamable() const override { return true; }
@@ -191,7 +192,8 @@ class FakeColumn : public ObsColumn {
   ByteCount scratch_bytes(RowIndex) const override { return 0; }
   Status decode(RowRange rows, const Fetched&, Scratch&, std::span<std::byte> out) const override {
     for (RowIndex r = rows.first; r < rows.last; ++r) {
-      const auto code = static_cast<std::int32_t>((first_row_ + r) / run_ % 5);
+      const std::int32_t same = all_are_->load();
+      const auto code = same >= 0 ? same : static_cast<std::int32_t>((first_row_ + r) / run_ % 5);
       copy(out.data() + (r - rows.first) * 4, &code, 4);
     }
     return {};
@@ -200,6 +202,7 @@ class FakeColumn : public ObsColumn {
  private:
   RowIndex rows_;
   std::uint64_t first_row_, run_;
+  std::shared_ptr<const std::atomic<std::int32_t>> all_are_;
 };
 
 class FakeDataset : public internal::DatasetImpl {
@@ -241,9 +244,9 @@ class FakeDataset : public internal::DatasetImpl {
     label.name = column;
     label.categories = {"a", "b", "c", "d", "e"};
     for (const auto& part : parts_) {
-      label.files.push_back(
-          {std::make_shared<FakeColumn>(part.source->traits().n_rows, part.first_row, spec.label_run),
-           {-1, 0, 1, 2, 3, 4}});
+      label.files.push_back({std::make_shared<FakeColumn>(part.source->traits().n_rows, part.first_row,
+                                                          spec.label_run, labels_are),
+                             {-1, 0, 1, 2, 3, 4}});
     }
     return label;
   }
@@ -257,6 +260,8 @@ class FakeDataset : public internal::DatasetImpl {
 
   FakeSpec spec;
   std::string matrix_name = "X";
+  // >= 0: the code of every row from now on, as if the file had been overwritten.
+  std::shared_ptr<std::atomic<std::int32_t>> labels_are = std::make_shared<std::atomic<std::int32_t>>(-1);
   std::vector<std::shared_ptr<FakeSource>> sources;
   std::vector<std::uint64_t> means;  // per global row
   std::shared_ptr<ReadCounts> reads = std::make_shared<ReadCounts>();
