@@ -182,19 +182,9 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
   in.lengths.clip(c.n_cols);           // as delivered
 
   // Labels, and whether they and the row offsets stay in memory.
-  std::vector<internal::Label> labels;
-  for (const std::string& name : options.obs) {
-    const auto given = options.categories.find(name);
-    PENSTOCK_ASSIGN_OR_RETURN(auto label,
-                              data.label(name, given == options.categories.end() ? nullptr : &given->second));
-    impl->categories.emplace_back(name, label.categories);
-    labels.push_back(std::move(label));
-  }
-  const std::vector<std::string> hidden = hidden_columns(options);
-  for (const std::string& name : hidden) {
-    PENSTOCK_ASSIGN_OR_RETURN(auto label, data.label(name, nullptr));
-    labels.push_back(std::move(label));
-  }
+  PENSTOCK_ASSIGN_OR_RETURN(auto labels, label_columns(data, options));
+  for (std::size_t i = 0; i < options.obs.size(); ++i)
+    impl->categories.emplace_back(options.obs[i], labels[i].categories);
   const bool resident = static_cast<double>(offsets_bytes + Labels::resident_bytes(labels, all_rows)) <=
                         kResidentShare * static_cast<double>(in.memory);
   if (resident) {
@@ -204,7 +194,7 @@ Result<Planned> plan_loader(std::shared_ptr<const Dataset> dataset, LoaderOption
       part.source = *std::move(twin);
     }
   }
-  auto built = Labels::build(std::move(labels), hidden.size(), c.parts, resident, *budget);
+  auto built = Labels::build(std::move(labels), hidden_columns(options).size(), c.parts, resident, *budget);
   if (!built.ok()) return does_not_fit(built.status());
   c.labels = *std::move(built);
   const std::uint64_t epoch_rows = options.epoch_size == 0 ? data.n_obs() : options.epoch_size;

@@ -9,10 +9,9 @@
 #include "base/checked.h"
 #include "base/permutation.h"
 #include "dataset/selection.h"
+#include "loader/label_reader.h"
 #include "loader/labels.h"
 #include "loader/segment_copies.h"
-#include "loader/sync_read.h"
-#include "memory/reserve_for.h"
 #include "plan/tape.h"
 #include "plan/windows.h"
 
@@ -28,44 +27,6 @@ struct Wanted {
   std::uint64_t tape = 0;  // its number on the tape, or on the line
   std::uint64_t row = 0;   // its global number
   std::uint32_t batch = 0;
-};
-
-// Reads the labels of a run of rows, where the engine does not run.
-class LabelReader {
- public:
-  static Result<LabelReader> make(const Labels* labels, MemoryBudget& budget) {
-    LabelReader reader;
-    reader.labels_ = labels;
-    reader.budget_ = &budget;
-    PENSTOCK_ASSIGN_OR_RETURN(reader.held_, budget.reserve(MemoryTag::obs, 0));
-    return reader;
-  }
-  // Valid until the next call.
-  Result<Labels::View> read(std::uint32_t file, RowRange rows) {
-    list_.clear();
-    PENSTOCK_RETURN_IF_ERROR(labels_->requests(file, rows, list_));
-    list_.coalesce(kCoalesceGap, kCoalesceMax);
-    const ByteCount scratch_bytes = labels_->scratch_bytes(rows.size()) + 64;
-    const ByteCount needed = list_.total_bytes() + scratch_bytes;
-    if (needed > held_.bytes()) PENSTOCK_RETURN_IF_ERROR(grow(held_, *budget_, MemoryTag::obs, needed));
-    // Freed first: what a vector grows from would be held beside it.
-    if (bytes_.capacity() < list_.total_bytes()) bytes_ = {};
-    bytes_.resize(list_.total_bytes());
-    if (scratch_.capacity() < scratch_bytes) scratch_ = {};
-    scratch_.resize(scratch_bytes);
-    PENSTOCK_RETURN_IF_ERROR(read_requests(list_, bytes_));
-    const auto address = reinterpret_cast<std::uintptr_t>(scratch_.data());
-    Scratch scratch{std::span(scratch_).subspan(round_up(address, 64) - address), codec_.get()};
-    return labels_->prepare(file, rows, Fetched(list_.requests(), bytes_.data()), scratch);
-  }
-
- private:
-  const Labels* labels_ = nullptr;
-  MemoryBudget* budget_ = nullptr;
-  Reservation held_;
-  RequestList list_;
-  std::vector<std::byte> bytes_, scratch_;
-  std::unique_ptr<CodecContext> codec_ = std::make_unique<CodecContext>();
 };
 
 // A column of categories or booleans. Missing is the code after the last category.
@@ -375,21 +336,10 @@ Result<EngineConfig> rows_again(const EngineConfig& closed, const internal::Data
   PENSTOCK_ASSIGN_OR_RETURN(config.blocks, plan::BlockTable::build(config.parts, config.state.block_rows,
                                                                    config.state.block_rows_exact, budget));
   if (!is_sampled(config.options)) return config;
-  // The columns as create.cc lines them up.
-  std::vector<internal::Label> labels;
-  for (const std::string& name : config.options.obs) {
-    const auto given = config.options.categories.find(name);
-    PENSTOCK_ASSIGN_OR_RETURN(
-        auto label, data.label(name, given == config.options.categories.end() ? nullptr : &given->second));
-    labels.push_back(std::move(label));
-  }
-  const std::vector<std::string> hidden = hidden_columns(config.options);
-  for (const std::string& name : hidden) {
-    PENSTOCK_ASSIGN_OR_RETURN(auto label, data.label(name, nullptr));
-    labels.push_back(std::move(label));
-  }
-  PENSTOCK_ASSIGN_OR_RETURN(config.labels,
-                            Labels::build(std::move(labels), hidden.size(), config.parts, false, budget));
+  PENSTOCK_ASSIGN_OR_RETURN(auto columns, label_columns(data, config.options));
+  PENSTOCK_ASSIGN_OR_RETURN(
+      config.labels,
+      Labels::build(std::move(columns), hidden_columns(config.options).size(), config.parts, false, budget));
   PENSTOCK_ASSIGN_OR_RETURN(config.weights,
                             RowWeights::build(config.options, config.labels, config.parts, budget));
   const std::uint64_t epoch_rows =

@@ -10,7 +10,7 @@
 #include "base/names.h"
 #include "base/permutation.h"
 #include "dataset/selection.h"
-#include "loader/sync_read.h"
+#include "loader/label_reader.h"
 #include "memory/reserve_for.h"
 
 namespace penstock::loader {
@@ -25,10 +25,7 @@ constexpr ByteCount kClassBytes = 64;            // of a number in a hash table 
 template <class Visit>
 Status each_row(const Labels& labels, std::span<const internal::FilePart> parts, MemoryBudget& budget,
                 Visit visit) {
-  CodecContext codec;
-  RequestList list;
-  std::vector<std::byte> bytes, scratch_bytes;
-  PENSTOCK_ASSIGN_OR_RETURN(Reservation held, budget.reserve(MemoryTag::obs, 0));
+  PENSTOCK_ASSIGN_OR_RETURN(auto reader, LabelReader::make(&labels, budget));
   std::uint64_t position = 0;
   for (std::uint32_t file = 0; file < parts.size(); ++file) {
     const internal::FilePart& part = parts[file];
@@ -37,20 +34,7 @@ Status each_row(const Labels& labels, std::span<const internal::FilePart> parts,
     for (RowIndex first = 0; first < n; first += kRowsAtOnce) {
       const RowRange range{first, std::min(n, first + kRowsAtOnce)};
       if (!cursor.before(range.last)) continue;
-      list.clear();
-      PENSTOCK_RETURN_IF_ERROR(labels.requests(file, range, list));
-      list.coalesce(kCoalesceGap, kCoalesceMax);
-      const ByteCount scratch_needed = labels.scratch_bytes(range.size()) + 64;
-      PENSTOCK_RETURN_IF_ERROR(resize_for("reading the columns that weights follow from", budget, held,
-                                          MemoryTag::obs,
-                                          std::max(held.bytes(), list.total_bytes() + scratch_needed)));
-      bytes.resize(list.total_bytes());
-      scratch_bytes.resize(scratch_needed);
-      PENSTOCK_RETURN_IF_ERROR(read_requests(list, bytes));
-      const auto address = reinterpret_cast<std::uintptr_t>(scratch_bytes.data());
-      const Scratch scratch{std::span(scratch_bytes).subspan(round_up(address, 64) - address), &codec};
-      PENSTOCK_ASSIGN_OR_RETURN(const Labels::View view,
-                                labels.prepare(file, range, Fetched(list.requests(), bytes.data()), scratch));
+      PENSTOCK_ASSIGN_OR_RETURN(const Labels::View view, reader.read(file, range));
       while (cursor.before(range.last)) {
         PENSTOCK_RETURN_IF_ERROR(visit(file, cursor.next(), position, view));
         ++position;
@@ -125,6 +109,22 @@ std::vector<std::string> hidden_columns(const LoaderOptions& o) {
         std::find(o.obs.begin(), o.obs.end(), name) != o.obs.end() && !o.categories.contains(name);
     if (!name.empty() && !travels && std::find(out.begin(), out.end(), name) == out.end())
       out.push_back(name);
+  }
+  return out;
+}
+
+Result<std::vector<internal::Label>> label_columns(const internal::DatasetImpl& data,
+                                                   const LoaderOptions& options) {
+  std::vector<internal::Label> out;
+  for (const std::string& name : options.obs) {
+    const auto given = options.categories.find(name);
+    PENSTOCK_ASSIGN_OR_RETURN(auto label,
+                              data.label(name, given == options.categories.end() ? nullptr : &given->second));
+    out.push_back(std::move(label));
+  }
+  for (const std::string& name : hidden_columns(options)) {
+    PENSTOCK_ASSIGN_OR_RETURN(auto label, data.label(name, nullptr));
+    out.push_back(std::move(label));
   }
   return out;
 }

@@ -32,6 +32,10 @@ bool is_sampled(const LoaderOptions& options);
 // The obs columns that weights follow from and that do not travel with the rows as they are.
 std::vector<std::string> hidden_columns(const LoaderOptions& options);
 
+// All obs columns of a loader: those that travel with the rows, and behind them the hidden ones.
+Result<std::vector<internal::Label>> label_columns(const internal::DatasetImpl& data,
+                                                   const LoaderOptions& options);
+
 class RowWeights {
  public:
   RowWeights() = default;
