@@ -23,7 +23,7 @@ FUZZ_SECONDS ?= 180
 TARGETS ?=
 
 .PHONY: help setup setup-test build package demo test check bench peers test-peers learning leak-demo regress docs lint format clean \
-        build-release build-asan build-tsan build-fuzz test-cpp test-python test-asan test-tsan test-fuzz fuzz distclean
+        build-release build-asan build-tsan test-cpp test-python test-asan test-tsan test-fuzz fuzz distclean
 
 help: ## This text
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,7 +39,7 @@ setup-test: setup # what only tests need: clang, a browser, Python frameworks
 demo: package ## Train on a Tahoe-shaped set (FORMAT=parquet), or on yours: DATA="a.h5ad b.h5ad" LABEL=cell_type
 	@$(PY) examples/demo.py $(if $(FORMAT),--format $(FORMAT)) $(if $(DATA),--data $(DATA)) $(if $(LABEL),--label '$(LABEL)') $(ARGS)
 
-test: setup-test ## Everything: lint, C++ and Python tests, sanitizers (< 25 minutes on 2 cores)
+test: setup-test ## Everything: lint, C++ and Python tests, sanitizers (about an hour on 2 cores, if nothing is cached)
 	@PENSTOCK_FRAMEWORKS=required tools/run_steps.sh lint docs test-cpp test-python test-peers test-asan test-tsan test-fuzz
 
 check: setup ## The fast part: lint, C++ and Python tests that are not slow (< 5 minutes)
@@ -80,9 +80,10 @@ CPP_FILES := find include src python tests benchmarks fuzz examples tools -name 
 
 # --- builds ---
 
-# The sanitizers come with clang, which compiles instrumented code in two thirds of the time GCC takes.
-build-asan build-tsan build-fuzz: setup-test
-build-release build-asan build-tsan build-fuzz: build-%: setup
+# The sanitizers come with clang, which compiles instrumented code in two thirds of the time GCC takes. The fuzz targets
+# are in the asan build: they want the same instrumentation, and one build of everything is cheaper than two.
+build-asan build-tsan: setup-test
+build-release build-asan build-tsan: build-%: setup
 	@mkdir -p build; cmake --preset $* >build/$*.log 2>&1 || { cat build/$*.log; exit 1; }
 	@cmake --build --preset $* -j $(JOBS)
 
@@ -110,8 +111,9 @@ CTEST_SANITIZED := ^(perf|slow)$$
 test-cpp: build-release
 	@ctest --test-dir build/release --output-on-failure --no-tests=error -LE '$(CTEST_EXCLUDE)'
 
+# Two files of tests at a time: most of them wait for processes that they start.
 test-python: package build-release
-	@$(PY) -m pytest tests/python $(if $(FAST),-m 'not slow')
+	@$(PY) -m pytest tests/python -n 2 --dist loadfile $(if $(FAST),-m 'not slow')
 
 test-peers: package build-release # the comparison with other loaders still runs; tiny data, judges nothing
 	@$(PY) benchmarks/peers/peers.py --quick
@@ -124,10 +126,10 @@ test-tsan: build-tsan ## C++ tests under the thread sanitizer
 	@TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 \
 	  ctest --test-dir build/tsan --output-on-failure --no-tests=error -LE '$(CTEST_SANITIZED)'
 
-test-fuzz: build-fuzz ## Each fuzz target for some seconds, the same inputs every time
+test-fuzz: build-asan ## Each fuzz target for some seconds, the same inputs every time
 	@$(PY) fuzz/run.py --fixed --jobs $(JOBS)
 
-fuzz: build-fuzz ## Explore with each fuzz target; FUZZ_SECONDS=180 a target, TARGETS="hdf5 anndata"
+fuzz: build-asan ## Explore with each fuzz target; FUZZ_SECONDS=180 a target, TARGETS="hdf5 anndata"
 	@$(PY) fuzz/run.py --seconds $(FUZZ_SECONDS) --jobs $(JOBS) $(TARGETS)
 
 clean: ## Remove what was built; keeps the .venv and data/ (make distclean removes these, too)

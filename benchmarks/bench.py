@@ -3,6 +3,7 @@
 
     python benchmarks/bench.py                          all cases on 200,000 Tahoe-shaped cells (made once, cached)
     python benchmarks/bench.py --only csr4096,dense64   some of them; --list names all
+    python benchmarks/bench.py --only scale             sets of up to 20 million cells: hours, and 5 GB on disk
     python benchmarks/bench.py --quick                  small data and few runs: does it work? judges nothing
 
 How: a case first reads everything once and compares an order-independent checksum of (row, gene, value), the row
@@ -39,6 +40,8 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
+import scale as scale_sets  # noqa: E402
+
 import chunk_list  # noqa: E402
 import make_demo_data  # noqa: E402
 import make_parquet_data  # noqa: E402
@@ -263,6 +266,22 @@ class Figure:
         return self.value >= self.bar if self.higher else self.value <= self.bar
 
 
+def densifier(how: str) -> Callable[[Any], Any]:
+    """X of a batch: as it comes, by ``batch.dense()`` ("plain"), or by ``batch.dense(out=)`` ("out")."""
+    if how == "plain":
+        return lambda batch: batch.dense()
+    kept: list[Any] = []
+
+    def into_one(batch: Any) -> Any:
+        import torch
+
+        if not kept:
+            kept.append(torch.empty(batch.X.shape))
+        return batch.dense(out=kept[0])
+
+    return into_one if how == "out" else lambda batch: batch.X
+
+
 @dataclass
 class Bench:
     data: Data
@@ -306,11 +325,16 @@ class Bench:
             gc.collect()
 
     def rate(self, **options: Any) -> float:
-        """Cells per second of whole epochs after one that warms up."""
+        """Cells per second of whole epochs after one that warms up. `densify`: see densifier()."""
+        densify = densifier(options.pop("densify", ""))
         with self.loader(**options) as loader:
-            rows = sum(batch.n_obs for batch in loader)
-            start = time.perf_counter()
-            rows = sum(batch.n_obs for _ in range(self.epochs) for batch in loader)
+            x, rows = None, 0
+            for epoch in range(self.epochs + 1):
+                if epoch == 1:
+                    start, rows = time.perf_counter(), 0
+                for batch in loader:
+                    x = densify(batch)  # as users write it: the x before goes when the next one is there
+                    rows += x.shape[0]
             return rows / (time.perf_counter() - start)
 
     def first_epoch_rate(self, **options: Any) -> float:
@@ -335,15 +359,16 @@ class Bench:
         self.verified.add(key)
 
     def _add_to(self, checksum: Checksum, **options: Any) -> None:
+        densify = densifier(options.pop("densify", ""))
         with self.loader(**options) as loader:
             for batch in loader:
                 rows = batch.index.numpy()
                 if rows[0] < 0:
                     continue  # what a rank repeats to have as many batches as the others
-                if options.get("format") == "dense":
-                    checksum.add_dense(rows, batch.X.numpy())
+                x = densify(batch)
+                if not x.is_sparse_csr:
+                    checksum.add_dense(rows, x.numpy())
                 else:
-                    x = batch.X
                     parts = (x.crow_indices(), x.col_indices(), x.values())
                     checksum.add_csr(rows, *(p.numpy() for p in parts))
 
@@ -392,6 +417,7 @@ class Bench:
 
 Case = Callable[[Bench], list[Figure]]
 CASES: dict[str, Case] = {}
+ON_REQUEST = {"scale"}  # takes hours: only where --only names it
 
 
 def case(name: str) -> Callable[[Case], Case]:
@@ -429,7 +455,22 @@ def csr128mb(bench: Bench) -> list[Figure]:
 @case("dense64")
 def dense64(bench: Bench) -> list[Figure]:
     name = "dense float32, batch 64, Python and torch / floor"
-    return [bench.against_floor("dense64", name, 0.5, batch_size=64, format="dense")[0]]
+    return [bench.against_floor("dense64", name, 0.6, batch_size=64, format="dense")[0]]
+
+
+@case("dense")
+def dense(bench: Bench) -> list[Figure]:
+    """The ways to dense batches of all genes: 1 GB each at 4,096."""
+    figures = []
+    for name, bar, options in [
+        ('format="dense", 4096, 9 GB', 0.55, {"format": "dense", "memory": "9GB"}),
+        ("batch.dense(out=), 4096, 4 GB", 0.5, {"densify": "out", "memory": "4GB"}),
+        ("batch.dense(), 4096, 4 GB", 0.3, {"densify": "plain", "memory": "4GB"}),
+        ("batch.dense(out=), 64", 0.5, {"densify": "out", "batch_size": 64}),
+        ("batch.dense(), 64", 0.3, {"densify": "plain", "batch_size": 64}),
+    ]:
+        figures.append(bench.against_floor("dense", f"dense float32, {name} / floor", bar, **options)[0])
+    return figures
 
 
 @case("panel")
@@ -689,6 +730,33 @@ def open_10_million(bench: Bench) -> list[Figure]:
         Figure("open10m", name + ": memory", held, 64, False, "MB", detail=detail),
         Figure("open10m", name + ": time", statistics.median(seconds), 5, False, "s", seconds),
     ]
+
+
+@case("scale")
+def scale(bench: Bench) -> list[Figure]:
+    """Sets of 200,000 to 20 million cells: the largest against the smallest. All of it: bench-output/scale.json."""
+    results = scale_sets.run(bench.quick, bench.long_runs, say)
+    output = ROOT / "bench-output"
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "scale.json").write_text(json.dumps(results, indent=1) + "\n")
+    scale_sets.draw(results, output / "scale.png")
+    figures = []
+    most = max(r["cells"] for r in results)
+    for r in (r for r in results if r["cells"] == most):
+        name = f"{r['cells']:,} cells, {r['files']} file(s), indptr {r['indptr']}, {r['batch_size']}, {r['memory']}"
+        if "refused" in r:
+            figures.append(Figure("scale", f"{name}: refused", 1, 0, False, detail=r["refused"]))
+            continue
+        detail = f"{r['rate']:,.0f} cells/s, plan {r['planned_rate']:,.0f}; blocks of {r['block_rows']:,}"
+        ratio = Figure("scale", f"{name}: rate", r["rate_ratio"], 0.95, True, "", r["rate_ratios"], detail)
+        # The offsets of all rows, once, are a part of what may be read.
+        once = f"planned {r['planned_read_ratio']:.3f}"
+        read = Figure("scale", f"{name}: bytes read", r["read_ratio"], 1.1, False, "x", detail=once)
+        first = Figure("scale", f"{name}: first batch", r["first_batch_seconds"], 2, False, "s")
+        opened = Figure("scale", f"{name}: open", r["open_seconds"], 5, False, "s")
+        opened.detail = f"ds.nbytes {r['nbytes'] / 1e6:.1f} MB, {r['nbytes'] / r['cells']:.2f} B a cell"
+        figures += [ratio, read, first, opened]
+    return figures
 
 
 @case("mixing")
@@ -972,7 +1040,7 @@ def main() -> int:
     if args.child:
         print(json.dumps(CHILDREN[args.child[0]](**json.loads(args.child[1]))))
         return 0
-    names = args.only.split(",") if args.only else list(CASES)
+    names = args.only.split(",") if args.only else [n for n in CASES if n not in ON_REQUEST]
     if unknown := [n for n in names if n not in CASES]:
         parser.error(f"no case {', '.join(unknown)}; there are {', '.join(CASES)}")
     if args.list:

@@ -121,19 +121,22 @@ class Recorder:
         matplotlib.use("Agg")
         from matplotlib import pyplot as plt
 
+        sys.path.insert(0, str(ROOT / "tools"))
+        import house_style
+
+        house_style.for_matplotlib()
         t, seen = np.array(self.times), np.array(self.seen, dtype=float)
         figure, (top, bottom) = plt.subplots(2, sharex=True, figsize=(9, 6), layout="constrained")
-        figure.suptitle(title)
+        figure.suptitle(title, x=0.01, ha="left")
         span = max(0.5, t[-1] / 20)  # the rate is that of the last `span` seconds: batches come in steps
         rates = [(seen[i] - np.interp(t[i] - span, t, seen)) / min(span, t[i]) for i in range(1, len(t))]
-        top.plot(t[1:], np.array(rates) / 1e3, color="tab:blue")
+        top.plot(t[1:], np.array(rates) / 1e3)
         top.set_ylabel("thousand cells/s\nread and trained on")
         top.set_ylim(bottom=0)
-        top.grid(alpha=0.3)
 
         tags = [k for k in self.memory[-1]["used_by_tag"] if any(m["used_by_tag"][k] for m in self.memory)]
         held = [[m["used_by_tag"][tag] / 1e6 for m in self.memory] for tag in tags]
-        bottom.stackplot(t, held, labels=tags, alpha=0.85)
+        bottom.stackplot(t, held, labels=tags, colors=house_style.COLOURS, alpha=0.85)
         limit = self.memory[-1]["limit"] / 1e6
         grown = np.array(self.grown) / 1e6
         bottom.plot(t, grown, color="gray", linewidth=1, label="process: loader + model")
@@ -141,11 +144,10 @@ class Recorder:
         bottom.set_ylim(0, 1.1 * max(limit, grown.max()))
         bottom.set_ylabel("MB held by the loader,\nby purpose")
         bottom.set_xlabel("seconds")
-        bottom.grid(alpha=0.3)
         handles, labels = bottom.get_legend_handles_labels()
-        bottom.legend(handles[::-1], labels[::-1], loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+        bottom.legend(handles[::-1], labels[::-1], loc="center left", bbox_to_anchor=(1, 0.5))
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=120)
+        figure.savefig(path)
         plt.close(figure)
 
 

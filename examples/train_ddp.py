@@ -12,6 +12,7 @@ On GPUs where there are some. examples/train_ray.py trains the same model under 
 from __future__ import annotations
 
 import argparse
+import gc
 import hashlib
 import json
 import os
@@ -22,6 +23,7 @@ from typing import Any, TextIO
 
 import torch
 import torch.distributed as dist
+import torch.distributed.nn  # before there is a process group: see main()
 from torch import nn
 from torch.distributed.elastic.multiprocessing.errors import record
 from torch.nn import functional as F
@@ -229,6 +231,11 @@ def main() -> None:
     try:
         train(args, device, read_checkpoint(args.checkpoint, device) if args.resume else None, save)
     finally:
+        # The threads of Gloo end with the last reference to the group. One that outlives Python can abort a rank that
+        # has finished, and torchrun then starts all of them again. DistributedDataParallel holds a reference, from
+        # inside a cycle. It also imports torch.distributed.nn, whose functions have the group of that moment as a
+        # default argument, for ever: that is why this file imports it while there is none.
+        gc.collect()
         dist.destroy_process_group()
 
 

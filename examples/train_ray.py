@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The training of train_ddp.py under Ray Train: Ray starts the ranks, on one machine or many, and starts them again.
 
-    pip install "penstock[ray]"
+    pip install ".[ray]"
     python examples/train_ray.py                                                   two workers here, a small set
     python examples/train_ray.py --workers 4 --data a.h5ad b.h5ad --label cell_type                    yours
     ray job submit --working-dir examples -- python train_ray.py --data ...        on a cluster that runs already

@@ -7,7 +7,7 @@
 #include <random>
 
 #include "base/byte_reader.h"
-#include "codecs/stage.h"
+#include "codecs/codec_record.h"
 #include "codecs/testing.h"
 #include "targets.h"
 

@@ -10,9 +10,10 @@
 #include <random>
 
 #include "dataset/dataset_impl.h"
+#include "engine/encode.h"
 #include "io/testing/memory_file.h"
-#include "loader/encode.h"
 #include "outcome.h"
+#include "plan/record_layout.h"
 #include "source/numbers.h"
 #include "targets.h"
 
@@ -94,11 +95,11 @@ class Sink final : public RowSink {
     loader::EncodedRow row;
     PENSTOCK_RETURN_IF_ERROR(encoder.encode(tile, r, source_.label(), &row));
     require(row.n <= n, "an encoded row has grown");
+    const std::size_t id_bytes = plan::RecordLayout::id_bytes(n_cols);
     std::uint32_t last = 0;
     for (std::uint32_t i = 0; i < row.n; ++i) {
       std::uint32_t column = 0;
-      std::memcpy(&column, row.ids + i * loader::RowEncoder::id_bytes(n_cols),
-                  loader::RowEncoder::id_bytes(n_cols));
+      std::memcpy(&column, row.ids + i * id_bytes, id_bytes);
       require(column < n_cols && (i == 0 || column > last), "an encoded row is not sorted or out of range");
       last = column;
     }

@@ -46,7 +46,8 @@ Item = tuple[Any, ...]
 
 
 def structures(data: bytearray) -> list[int]:
-    signatures = (b"TREE", b"SNOD", b"HEAP", b"GCOL")
+    signatures = (b"TREE", b"SNOD", b"HEAP", b"GCOL", b"OHDR", b"OCHK", b"FRHP", b"FHDB", b"FHIB", b"BTHD")
+    signatures += (b"BTLF", b"BTIN", b"FAHD", b"FADB", b"EAHD", b"EAIB", b"EADB", b"EASB")
     found = [0]
     for at in range(0, len(data) - 8, 8):
         # An object header has no signature: version 1, a reserved 0, and one reference.

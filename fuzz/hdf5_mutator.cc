@@ -23,7 +23,10 @@ std::vector<std::size_t> find_structures(const std::uint8_t* data, std::size_t s
     // An object header has no signature: version 1, a reserved 0, and one reference.
     static constexpr std::array<std::uint8_t, 2> kHeader = {1, 0};
     const bool header = std::memcmp(data + i, kHeader.data(), 2) == 0 && data[i + 4] == 1 && data[i + 5] == 0;
-    if (header || four == "TREE" || four == "SNOD" || four == "HEAP" || four == "GCOL") found.push_back(i);
+    static constexpr std::string_view kSignatures[] = {"TREE", "SNOD", "HEAP", "GCOL", "OHDR", "OCHK",
+                                                       "FRHP", "FHDB", "FHIB", "BTHD", "BTLF", "BTIN",
+                                                       "FAHD", "FADB", "EAHD", "EAIB", "EADB", "EASB"};
+    if (header || std::ranges::find(kSignatures, four) != std::end(kSignatures)) found.push_back(i);
   }
   return found;
 }
@@ -72,11 +75,13 @@ void move_words(std::mt19937& random, std::uint8_t* data, std::size_t size) {
   std::memmove(data + to, data + from, words * 8);
 }
 
-// The end of file of a version 0 or 1 superblock with 8-byte offsets.
+// The end of file of a superblock with 8-byte offsets. (The target hdf5 ignores checksums.)
 void mend_size(std::uint8_t* data, std::size_t size) {
-  if (size < 100 || std::memcmp(data, "\x89HDF", 4) != 0 || data[8] > 1 || data[13] != 8) return;
+  if (size < 100 || std::memcmp(data, "\x89HDF", 4) != 0 || data[8] > 3) return;
+  if (data[data[8] < 2 ? 13 : 9] != 8) return;
+  static constexpr std::size_t kAddresses[] = {24, 28, 12, 12};  // by version
   const std::uint64_t end = size;
-  std::memcpy(data + (data[8] == 0 ? 24 : 28) + 16, &end, sizeof(end));
+  std::memcpy(data + kAddresses[data[8]] + 16, &end, sizeof(end));
 }
 
 }  // namespace

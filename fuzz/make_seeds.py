@@ -19,6 +19,7 @@ from typing import Any
 
 import anndata
 import h5py
+import hdf5plugin
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -152,6 +153,63 @@ def hdf5_links(f: h5py.File) -> None:
     f["outside"] = h5py.ExternalLink("other.h5", "/x")
 
 
+def hdf5_dense(f: h5py.File) -> None:
+    """Links and attributes in heaps, some of them huge."""
+    for i in range(12):
+        f[f"link {i}"] = i
+        f.attrs[f"attribute {i}"] = i
+    f.attrs["huge"] = np.zeros(600)
+    ordered = f.create_group("ordered", track_order=True)
+    for i in range(10):
+        ordered[f"{9 - i}"] = i
+    for i in range(3):
+        f["link 0"].attrs[f"{i}"] = "text"
+
+
+def hdf5_arrays(f: h5py.File) -> None:
+    """Fixed and extensible arrays, single and implicit chunks."""
+    for gzip in (None, 4):
+        kw: dict[str, Any] = {} if gzip is None else {"compression": "gzip", "compression_opts": gzip}
+        f.create_dataset(f"fixed{gzip}", data=np.arange(12), chunks=(3,), **kw)
+        f.create_dataset(f"rows{gzip}", data=np.arange(90, dtype="i2"), chunks=(1,), maxshape=(None,), **kw)
+        f.create_dataset(f"single{gzip}", data=np.arange(12), chunks=(12,), **kw)
+        f.create_dataset(f"second{gzip}", data=np.ones((4, 6), "u1"), chunks=(3, 2), maxshape=(4, None), **kw)
+    plist = h5p.create(h5p.DATASET_CREATE)
+    plist.set_chunk((2, 2))
+    plist.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    space = h5py.h5s.create_simple((5, 3), (6, 4))
+    h5py.h5d.create(f.id, b"implicit", h5py.h5t.NATIVE_INT16, space, plist)
+
+
+def hdf5_trees(f: h5py.File) -> None:
+    """B-trees of version 2 over chunks."""
+    for gzip in (None, "gzip"):
+        f.create_dataset(
+            f"x{gzip}", data=np.ones((12, 12), "u1"), chunks=(1, 1), maxshape=(None, None), compression=gzip
+        )
+
+
+# Name, number in pipeline.cc, parameters that decoding asks for, and how h5py writes it.
+PLUGINS: list[tuple[str, int, list[int], Any]] = [
+    ("lz4", 4, [], hdf5plugin.LZ4(nbytes=64)),
+    ("zstd", 5, [], hdf5plugin.Zstd()),
+    ("bitshuffle", 7, [0, 3, 4, 8], hdf5plugin.Bitshuffle(nelems=8, cname="none")),
+    ("bitshuffle_lz4", 7, [0, 3, 4, 8, 2], hdf5plugin.Bitshuffle(nelems=8, cname="lz4")),
+    ("bitshuffle_zstd", 7, [0, 3, 4, 8, 3], hdf5plugin.Bitshuffle(nelems=8, cname="zstd")),
+    *(
+        (f"blosc_{codec}_{shuffle}", 6, [], hdf5plugin.Blosc(cname=codec, shuffle=shuffle))
+        for codec in ("blosclz", "lz4", "zlib", "zstd")
+        for shuffle in (0, 1, 2)
+    ),
+]
+
+
+def hdf5_plugins(f: h5py.File) -> None:
+    for name, _, _, filters in PLUGINS:
+        f.create_dataset(name, data=np.arange(200, dtype="i4") % 17, chunks=(150,), **filters)
+
+
+NEWER = (hdf5_dense, hdf5_arrays, hdf5_trees, hdf5_plugins)
 HDF5 = (hdf5_types, hdf5_strings, hdf5_chunks, hdf5_filters, hdf5_layouts, hdf5_attributes, hdf5_links)
 
 
@@ -166,8 +224,14 @@ def hdf5_seeds(folder: Path) -> None:
     with small_file(folder / "sizes_4", sizes=(4, 4)) as f:
         hdf5_chunks(f)
         hdf5_strings(f)
-    with h5py.File(folder / "latest", "w", libver="latest") as f:  # refused
-        f["x"] = np.arange(3)
+    # The structures of newer files, below the 24 KB of run.py's -max_len: v108 has the B-trees of old files, which
+    # are larger.
+    for libver in ("v108", "v110", "latest"):
+        for fill in NEWER if libver != "v108" else (hdf5_dense,):
+            with h5py.File(
+                folder / f"{fill.__name__.removeprefix('hdf5_')}_{libver}", "w", libver=libver
+            ) as f:
+                fill(f)
 
 
 # --- AnnData ---
@@ -336,6 +400,14 @@ def anndata_seeds(folder: Path) -> None:
 
     h5ad(folder / "wide.h5ad", counts(9, 7), extra=wide)
 
+    # The target meets checksums, so of newer files it damages the chunks.
+    for number, (name, _, _, filters) in enumerate(PLUGINS):
+        with h5py.File(folder / f"{name}.h5ad", "w", libver="latest") as f:
+            root(f)
+            write_csr(f.create_group("X"), counts(9, 7), chunks=24 + number, **filters)
+            write_table(f, "obs", obs_numbers(9))
+            write_table(f, "var", var_of(7))
+
 
 # --- codecs and kernels ---
 
@@ -454,6 +526,14 @@ def raw_seeds(folder: Path) -> None:
                 data += struct.pack("<I", fletcher32(data))
         head = bytes([len(names)]) + b"".join(filters[n] for n in names) + b"\4\0\0"
         put("pipeline", "_".join(names) or "none", head + struct.pack("<HH", len(floats), 100) + data)
+    for name, number, params, filters_of in PLUGINS:
+        with h5py.File.in_memory() as f:
+            x = f.create_dataset(
+                "x", data=np.frombuffer(floats, "f4"), chunks=(len(floats) // 4,), **filters_of
+            )
+            data = x.id.read_direct_chunk((0,))[1]
+        head = bytes([1, number, len(params)]) + struct.pack(f"<{len(params)}H", *params) + b"\4\0\0"
+        put("pipeline", name, head + struct.pack("<HH", len(floats), 100) + data)
 
     ids = np.sort(rng.choice(2000, 40, replace=False))
     for kernel in range(16):

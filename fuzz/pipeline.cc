@@ -16,7 +16,7 @@ Bytes encode(const FilterPipeline& pipeline, std::uint32_t mask, Bytes bytes) {
   for (std::size_t i = 0; i < pipeline.filters().size() && !bytes.empty(); ++i) {
     if ((mask >> i & 1U) != 0) continue;
     const FilterSpec& filter = pipeline.filters()[i];
-    switch (static_cast<FilterId>(filter.id)) {
+    switch (filter.id) {
       case FilterId::deflate:
         bytes = testing::deflated(bytes);
         break;
@@ -29,16 +29,34 @@ Bytes encode(const FilterPipeline& pipeline, std::uint32_t mask, Bytes bytes) {
       case FilterId::lzf:
         bytes = testing::lzf_encoded(bytes);
         break;
+      case FilterId::lz4:
+        bytes = testing::lz4_encoded(bytes, 1000);
+        break;
+      case FilterId::zstd:
+        bytes = testing::zstd_encoded(bytes);
+        break;
+      case FilterId::blosc:
+        bytes = testing::blosc_encoded(bytes, 4, 512, mask % 2 ? 1 : 4, mask % 4 < 2 ? 1 : 4);
+        break;
+      case FilterId::bitshuffle: {
+        if (bytes.size() % filter.params[2] != 0) return {};
+        const std::size_t block = filter.params.size() > 3 && filter.params[3] != 0 ? filter.params[3] : 128;
+        const unsigned compression = filter.params.size() > 4 ? filter.params[4] : 0;
+        if (compression == 0 && block == 128) return {};  // the default depends on the element
+        bytes = testing::bitshuffle_encoded(bytes, filter.params[2], block, compression);
+        break;
+      }
     }
   }
   return bytes;
 }
 
 FilterSpec filter_of(Head& head) {
-  static constexpr std::uint16_t kIds[] = {1, 2, 3, 32000, 2, 1, 32000, 4};
+  using enum FilterId;
+  static constexpr FilterId kIds[] = {deflate, shuffle, fletcher32, lzf, lz4, zstd, blosc, bitshuffle};
   FilterSpec filter;
   filter.id = kIds[head.u8() % 8];
-  for (std::size_t n = head.u8() % 3; n > 0; --n) filter.params.push_back(head.u16() % 40);
+  for (std::size_t n = head.u8() % 6; n > 0; --n) filter.params.push_back(head.u16() % 40);
   return filter;
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the fuzz targets that are built in build/fuzz, all or those named.
+"""Runs the fuzz targets that are built in build/asan, all or those named.
 
     fuzz/run.py [--seconds N] [--jobs N] [TARGET ...]    explores, N seconds a target, on a corpus that is kept
     fuzz/run.py --fixed                                  the short run of `make test`: same inputs every time
@@ -25,7 +25,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-BUILD = ROOT / "build" / "fuzz"
+PROGRAMS = ROOT / "build" / "asan" / "fuzz"
+KEPT = ROOT / "build" / "fuzz"  # seeds, corpus and finds
 # Targets, and how many executions of each the fixed run has: some seconds of a core.
 TARGETS = {
     "anndata": 6000,
@@ -70,10 +71,10 @@ class Tally:
 def run_once(tally: Tally, arguments: list[str], corpora: list[Path], quiet: bool) -> bool:
     """One process; False when it ended with a find or a failure."""
     target = tally.target
-    finds = BUILD / "finds" / target
+    finds = KEPT / "finds" / target
     finds.mkdir(parents=True, exist_ok=True)
     before = set(finds.iterdir())
-    command = [str(BUILD / "fuzz" / f"fuzz_{target}"), *LIMITS, *arguments, f"-artifact_prefix={finds}/"]
+    command = [str(PROGRAMS / f"fuzz_{target}"), *LIMITS, *arguments, f"-artifact_prefix={finds}/"]
     command += ["-print_final_stats=1", *map(str, corpora)]
     started = shown = time.monotonic()
     done = 0
@@ -108,7 +109,7 @@ def run_once(tally: Tally, arguments: list[str], corpora: list[Path], quiet: boo
 def corpora(target: str, first: Path) -> list[Path]:
     first.mkdir(parents=True, exist_ok=True)
     stored = ROOT / "fuzz" / "regressions" / target
-    return [first, BUILD / "seeds" / target, *([stored] if stored.is_dir() else [])]
+    return [first, KEPT / "seeds" / target, *([stored] if stored.is_dir() else [])]
 
 
 def explore(target: str, seconds: int) -> Tally:
@@ -116,7 +117,7 @@ def explore(target: str, seconds: int) -> Tally:
     end = time.monotonic() + seconds
     while (left := int(end - time.monotonic())) > 0 and len(tally.finds) < 20:
         ok = run_once(
-            tally, [f"-max_total_time={left}"], corpora(target, BUILD / "corpus" / target), quiet=False
+            tally, [f"-max_total_time={left}"], corpora(target, KEPT / "corpus" / target), quiet=False
         )
         if ok or not tally.finds:  # a failure without an input would only happen again
             break
@@ -140,7 +141,7 @@ def fixed(target: str) -> Tally:
 def keep(find: Path, name: str, target: str) -> int:
     """Stores an input and its message as a regression; not while it still ends the process."""
     environment = {**os.environ, **ENVIRONMENT, "PENSTOCK_FUZZ_SAY": "1"}
-    command = [BUILD / "fuzz" / f"fuzz_{target}", *LIMITS, find]
+    command = [PROGRAMS / f"fuzz_{target}", *LIMITS, find]
     said = subprocess.run(command, env=environment, capture_output=True)
     if said.returncode != 0:
         print(said.stderr.decode(errors="replace")[-3000:], file=sys.stderr)
@@ -165,7 +166,7 @@ def report(tally: Tally) -> None:
     if tally.failure:
         say(tally.failure)
     for find in tally.finds:
-        say(f"  {find.relative_to(ROOT)}: build/fuzz/fuzz/fuzz_{tally.target} {find.relative_to(ROOT)}")
+        say(f"  {find.relative_to(ROOT)}: build/asan/fuzz/fuzz_{tally.target} {find.relative_to(ROOT)}")
 
 
 def main() -> int:
@@ -184,12 +185,12 @@ def main() -> int:
     for target in targets:
         if target not in TARGETS:
             parser.error(f"no target {target!r}; there are: {', '.join(TARGETS)}")
-        if not (BUILD / "fuzz" / f"fuzz_{target}").exists():
-            parser.error(f"fuzz_{target} is not built: make build-fuzz")
+        if not (PROGRAMS / f"fuzz_{target}").exists():
+            parser.error(f"fuzz_{target} is not built: make build-asan")
     if options.keep:
         return keep(Path(options.keep[0]), options.keep[1], targets[0])
-    shutil.rmtree(BUILD / "seeds", ignore_errors=True)
-    subprocess.run([sys.executable, ROOT / "fuzz" / "make_seeds.py", BUILD / "seeds"], check=True)
+    shutil.rmtree(KEPT / "seeds", ignore_errors=True)
+    subprocess.run([sys.executable, ROOT / "fuzz" / "make_seeds.py", KEPT / "seeds"], check=True)
     if not options.fixed:
         minutes = len(targets) * options.seconds / min(options.jobs, len(targets)) / 60
         say(

@@ -3,12 +3,15 @@
 
     python tools/check_layers.py [ROOT]
 
-* A folder of src/ includes only what is left of it (LAYERS below); public headers count as part of the folder
-  that they describe; include/penstock includes nothing of src/. *_test.cc and *_bench.cc may include anything.
+* A folder of src/ includes only what is left of it (LAYERS below); including a public header is including the
+  folder that its "Layer:" line names; include/penstock includes nothing of src/. *_test.cc and *_bench.cc may
+  include anything.
 * No Python, torch, libhdf5, Arrow or <iostream> in the core; nothing but tests includes a testing/ folder.
 * Every .cc is named in a CMakeLists.txt of its folder or a folder above it.
-* Every path named in ARCHITECTURE.md and CONTRIBUTING.md exists.
+* Every path named in ARCHITECTURE.md and CONTRIBUTING.md exists, and the line of arrows there is this one.
 * C++ sources are ASCII outside string literals.
+* Where the order of rows is decided (ORDER below), functions are those that IEEE 754 rounds correctly: the
+  others differ between C libraries in the last bit, and a bit can be a row.
 """
 
 from __future__ import annotations
@@ -27,35 +30,38 @@ LAYERS = [
     {"io", "codecs"},
     {"source"},
     {"store", "query"},
-    {"hdf5", "zarr", "parquet"},
+    {"hdf5", "parquet"},
     {"anndata"},
     {"dataset"},
-    {"plan"},
+    {"plan", "batch"},
+    {"setup"},
+    {"engine"},
     {"loader"},
     {"report"},
     {"cli", "python"},
 ]
 LAYER_OF = {folder: i for i, layer in enumerate(LAYERS) for folder in layer}
-# Off the line: pure kernels, which use base only and are called from few places.
-BASE_ONLY = {"batch", "codecs/kernels"}
-MAY_CALL_BATCH = {"loader", "python"}
-# Which folder a public header describes: including it is including that folder.
-HEADER_OF = {
-    "status.h": "base",
-    "version.h": "base",
-    "batch.h": "base",
-    "memory_budget.h": "memory",
-    "options.h": "memory",
-    "state.h": "memory",
-    "dataset.h": "source",  # Column and ColumnInfo are values that the readers fill
-    "plan.h": "plan",
-    "mixing.h": "plan",
-    "loader.h": "loader",
-    "report.h": "report",
-    "query.h": "base",  # values
-}
+# Pure kernels: whatever is left of them, they include base only. And who calls those that a folder keeps to
+# itself: the readers of the two formats.
+PURE = {"batch", "codecs/kernels"}
+CALLS_KERNELS = {"codecs", "parquet"}
+# A public header says of which folder it is.
+LAYER_LINE = re.compile(r"^// Layer: (\w+)\.$", re.MULTILINE)
 FOREIGN = re.compile(
     r"^(Python\.h|torch/|ATen/|c10/|hdf5\.h|H5\w*\.h|arrow/|parquet/api|nanobind/|pybind11/)"
+)
+
+ORDER = (
+    "src/plan/*",
+    "src/loader/create.cc",
+    "src/loader/sample.cc",
+    "src/setup/weights.cc",
+    "src/dataset/split*",
+    "src/dataset/group_assignment*",
+    "src/dataset/apportion*",
+)
+INEXACT = re.compile(
+    r"\b(?:std::)?(log|log2|log10|log1p|exp|exp2|expm1|pow|cbrt|hypot|sin|cos|tan|tanh|lgamma|tgamma|erf|fma)f?\s*\("
 )
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)', re.MULTILINE)
@@ -72,11 +78,12 @@ def sources(root: Path) -> Iterator[Path]:
         yield from sorted(p for p in (root / top).rglob("*") if p.suffix in SOURCES and p.is_file())
 
 
-def folder_of(path: str) -> str | None:
+def folder_of(root: Path, path: str) -> str | None:
     """The layer folder of a file given relative to the project, or None outside of them."""
     parts = path.split("/")
     if path.startswith("include/penstock/"):
-        return HEADER_OF.get(parts[-1], "loader")
+        said = LAYER_LINE.search((root / path).read_text(errors="replace"))
+        return said[1] if said else "unknown"
     if path.startswith("python/src/"):
         return "python"
     if parts[0] != "src" or len(parts) < 3:
@@ -103,12 +110,14 @@ def arrow_error(user: str, used: str) -> str | None:
     """Why folder `user` may not include folder `used`, or None when it may."""
     if user == used or used == "base":
         return None
-    if user in BASE_ONLY:
+    if user in PURE:
         return f"{user} may include base only"
     if used == "codecs/kernels":
-        return None if user in {"codecs", "parquet"} else "only codecs and parquet call their kernels"
-    if used == "batch":
-        return None if user in MAY_CALL_BATCH else f"only {' and '.join(sorted(MAY_CALL_BATCH))} call batch"
+        return (
+            None
+            if user in CALLS_KERNELS
+            else f"only {' and '.join(sorted(CALLS_KERNELS))} call their kernels"
+        )
     if user not in LAYER_OF or used not in LAYER_OF:
         return f"{user if user not in LAYER_OF else used} is not a folder that tools/check_layers.py knows"
     if LAYER_OF[used] == LAYER_OF[user]:
@@ -121,7 +130,7 @@ def arrow_error(user: str, used: str) -> str | None:
 def check_includes(root: Path) -> Iterator[str]:
     for file in sources(root):
         path = file.relative_to(root).as_posix()
-        user = folder_of(path)
+        user = folder_of(root, path)
         if user is None or free(path):
             continue
         text = file.read_text(errors="replace")
@@ -129,11 +138,7 @@ def check_includes(root: Path) -> Iterator[str]:
             name = match[1] or match[2]
             where = f"{path}:{text.count(chr(10), 0, match.start(match.lastindex or 0)) + 1}"
             used_path = resolve(root, path, name) if match[1] else None
-            if (
-                match[1]
-                and used_path is None
-                and name.split("/")[0] in (LAYER_OF.keys() | BASE_ONLY | {"penstock"})
-            ):
+            if match[1] and used_path is None and name.split("/")[0] in (LAYER_OF.keys() | {"penstock"}):
                 yield f"{where}: {name} does not exist"
             if used_path is None:
                 if user != "python" and FOREIGN.match(name):
@@ -141,13 +146,21 @@ def check_includes(root: Path) -> Iterator[str]:
                 if user not in ("python", "cli") and name == "iostream":
                     yield f"{where}: the core prints nothing, so it needs no <iostream>"
                 continue
-            used = folder_of(used_path)
+            used = folder_of(root, used_path)
             if path.startswith("include/") and not used_path.startswith("include/"):
                 yield f"{where}: public headers may not include src/ ({name})"
             elif used is None or free(used_path):
                 yield f"{where}: {name} is for tests and benchmarks"
             elif error := arrow_error(user, used):
                 yield f"{where}: includes {name}, but {error}"
+
+
+def check_headers(root: Path) -> Iterator[str]:
+    """Every public header has its line."""
+    for file in sorted((root / "include/penstock").glob("*.h")):
+        said = LAYER_LINE.search(file.read_text(errors="replace"))
+        if said is None or said[1] not in LAYER_OF:
+            yield f"{file.relative_to(root)}: says no layer: // Layer: base."
 
 
 def check_targets(root: Path) -> Iterator[str]:
@@ -193,20 +206,49 @@ def check_docs(root: Path) -> Iterator[str]:
             for word in re.findall(r"(?<![\w/.<-])[\w.-]+/[\w./{},*-]*", line):
                 word = word.rstrip(".,")
                 top = word.split("/")[0]
-                if word.startswith(MADE) or not (top in tops or top in LAYER_OF or top in BASE_ONLY):
+                if word.startswith(MADE) or not (top in tops or top in LAYER_OF):
                     continue
                 for path in expand(word):
                     places = [root / path] if top in tops else []
-                    if top in LAYER_OF or top in BASE_ONLY:
+                    if top in LAYER_OF:
                         places.append(root / "src" / path)
                     if not any(_exists(p) for p in places):
                         yield f"{doc}:{number}: {path} does not exist"
+
+
+def arrows(layers: list[set[str]]) -> str:
+    """base <- memory <- {codecs, io} <- ..."""
+    words = [", ".join(sorted(layer)) for layer in layers]
+    return " <- ".join(f"{{{w}}}" if "," in w else w for w in words)
+
+
+def check_arrows(root: Path) -> Iterator[str]:
+    """A line of arrows in ARCHITECTURE.md, in any order of siblings, is LAYERS."""
+    file = root / "ARCHITECTURE.md"
+    text = " ".join(file.read_text().split()) if file.is_file() else ""
+    for line in re.findall(r"`(base <- [^`]*)`", text):
+        layers = [set(re.findall(r"\w+", part)) for part in line.split("<-")]
+        if layers != LAYERS:
+            yield f"ARCHITECTURE.md: the arrows {line} are not those of tools/check_layers.py: {arrows(LAYERS)}"
 
 
 def _exists(path: Path) -> bool:
     if "*" not in path.name:
         return path.exists()
     return path.parent.is_dir() and any(path.parent.glob(path.name))
+
+
+def check_order(root: Path) -> Iterator[str]:
+    for file in sources(root):
+        path = file.relative_to(root).as_posix()
+        if free(path) or not any(fnmatch.fnmatch(path, pattern) for pattern in ORDER):
+            continue
+        for number, line in enumerate(file.read_text(errors="replace").splitlines(), 1):
+            if found := INEXACT.search(line.split("//")[0]):
+                yield (
+                    f"{path}:{number}: {found[1]}() is not the same on every machine, and the order of rows is decided "
+                    "here: use + - * / sqrt and whole numbers"
+                )
 
 
 def check_ascii(root: Path) -> Iterator[str]:
@@ -222,7 +264,19 @@ def check_ascii(root: Path) -> Iterator[str]:
 
 
 def check(root: Path) -> list[str]:
-    return [e for c in (check_includes, check_targets, check_docs, check_ascii) for e in c(root)]
+    return [
+        e
+        for c in (
+            check_includes,
+            check_headers,
+            check_targets,
+            check_docs,
+            check_arrows,
+            check_ascii,
+            check_order,
+        )
+        for e in c(root)
+    ]
 
 
 def main() -> int:

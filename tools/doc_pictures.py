@@ -24,11 +24,12 @@ from matplotlib.axes import Axes
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
+import house_style  # noqa: E402
 import make_demo_data  # noqa: E402
 
 BUDGETS = np.unique(np.geomspace(24e6, 1.2e9, 40).astype(int))
 BATCH_SIZES = (64, 256, 1024, 4096)
-TAGS = ("window", "slots", "fetch", "scratch", "index", "obs")
+TAGS = ("window", "slots", "fetch", "scratch", "index", "obs", "dense")
 
 # Microseconds per cell and thread, CSR batches of 4,096, 200,000 cells in a warm page cache, 2 threads on a 2-core
 # Xeon VM: a `perf record` profile of build/release/benchmarks/engine_bench. Writing the batch varies from 0.7 to 1.2.
@@ -63,7 +64,6 @@ def axes_of_budget(axis: Any) -> None:
     axis.set_xticks([32, 64, 128, 256, 512, 1024], ["32", "64", "128", "256", "512", "1,024"])
     axis.minorticks_off()
     axis.set_xlabel("memory, MB")
-    axis.grid(alpha=0.3)
 
 
 def draw_by_budget(
@@ -75,14 +75,14 @@ def draw_by_budget(
         one.plot(budgets, [left(batch_size, p) for p in of], label=f"batch_size={batch_size:,}")
         two.plot(budgets, [p[right] for p in of])
     for axis, title in zip((one, two), titles, strict=True):
-        axis.set_title(title, fontsize=10)
+        axis.set_title(title)
         axes_of_budget(axis)
-    one.legend(fontsize=8)
+    one.legend()
     return one, two
 
 
 def save(axis: Axes, path: Path) -> None:
-    axis.figure.savefig(path, dpi=110)
+    axis.figure.savefig(path)
     plt.close(axis.figure)
 
 
@@ -107,33 +107,33 @@ def draw_memory(found: dict[int, Any], path: Path) -> None:
     for axis, batch_size in zip(axes, (64, 4096), strict=True):
         budgets, of = found[batch_size]
         parts = [[100 * p["memory_by_tag"].get(tag, 0) / p["memory"] for p in of] for tag in TAGS]
-        axis.stackplot(budgets, parts, labels=TAGS, alpha=0.85)
-        axis.set_title(f"batch_size={batch_size:,}", fontsize=10)
+        axis.stackplot(budgets, parts, labels=TAGS, colors=house_style.COLOURS, alpha=0.85)
+        axis.set_title(f"batch_size={batch_size:,}")
         axes_of_budget(axis)
         axis.set_ylim(0, 100)
         axis.set_xlim(BUDGETS[0] / 1e6, BUDGETS[-1] / 1e6)
-    axes[1].text(100, 50, "refused: four batches\ndo not fit", ha="center", va="center", fontsize=9)
+    axes[1].text(100, 50, "refused: four batches\ndo not fit", ha="center", va="center")
     axes[0].set_ylabel("% of the budget, at most, by tag")
     handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles[::-1], labels[::-1], fontsize=9, loc="outside right center", frameon=False)
-    figure.savefig(path, dpi=110)
+    figure.legend(handles[::-1], labels[::-1], loc="outside right center")
+    figure.savefig(path)
     plt.close(figure)
 
 
 def draw_costs(path: Path) -> None:
     figure, axis = plt.subplots(figsize=(10, 2.2), layout="constrained")
     at = 0.0
-    for name, cost in COSTS:
-        axis.barh(0, cost, left=at, edgecolor="white", label=f"{name}: {cost:.1f}")
+    for (name, cost), colour in zip(COSTS, house_style.COLOURS[: len(COSTS)], strict=True):
+        axis.barh(0, cost, left=at, color=colour, edgecolor="white", label=f"{name}: {cost:.1f}")
         at += cost
     axis.set_ylim(-0.5, 0.5)
     axis.set_yticks([])
     axis.set_xlim(0, at)
     axis.set_xlabel(f"microseconds per cell and thread, {at:.1f} in all")
-    figure.legend(fontsize=8, loc="outside upper center", ncols=3, frameon=False)
-    for side in ("left", "right", "top"):
-        axis.spines[side].set_visible(False)
-    figure.savefig(path, dpi=110)
+    figure.legend(loc="outside upper left", ncols=3)
+    axis.spines["left"].set_visible(False)
+    axis.grid(False)
+    figure.savefig(path)
     plt.close(figure)
 
 
@@ -146,6 +146,7 @@ def main() -> None:
         "--output", type=Path, default=ROOT / "docs" / "images", help="(default: docs/images)"
     )
     args = parser.parse_args()
+    house_style.for_matplotlib()
     spec = make_demo_data.Spec(cells=args.cells)
     ds = penstock.open([str(f) for f in make_demo_data.make(spec, make_demo_data.default_dir(spec))])
     found = {batch_size: plans(ds, batch_size) for batch_size in BATCH_SIZES}

@@ -35,8 +35,12 @@ def execute(path: Path, work: Path) -> Any:
         if example.is_file():
             shutil.copy(example, work.parent)
     notebook = nbformat.read(path, as_version=4)
-    # Whichever kernels the machine knows by this name.
-    check = nbformat.v4.new_code_cell(f"import sys\nassert sys.prefix == {sys.prefix!r}, sys.prefix")
+    # Whichever kernels the machine knows by this name; and the pictures as all others are.
+    check = nbformat.v4.new_code_cell(
+        f"import sys\nassert sys.prefix == {sys.prefix!r}, sys.prefix\n"
+        f"sys.path.append({str(ROOT / 'tools')!r})\n"
+        "import house_style\nhouse_style.for_matplotlib(dpi=100)"
+    )
     notebook.cells.insert(0, check)
     options = {"timeout": SECONDS, "kernel_name": "python3", "resources": {"metadata": {"path": str(work)}}}
     nbclient.NotebookClient(notebook, **options).execute()

@@ -118,20 +118,23 @@ def plot(results: dict[str, list[int]], path: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
+    sys.path.insert(0, str(ROOT / "tools"))
+    import house_style
+
+    house_style.for_matplotlib()
+    # Penstock is green; it is the last of the readers.
+    colours = [*house_style.COLOURS[1 : len(results)], house_style.GREEN]
     figure, axes = plt.subplots(figsize=(7.5, 4.2))
-    for name, resident in results.items():
-        thick = name.startswith("Penstock")
+    for (name, resident), colour in zip(results.items(), colours, strict=True):
+        width = 2.5 if name.startswith("Penstock") else 1.5
         axes.plot(
-            range(len(resident)), [v / 1e9 for v in resident], label=name, linewidth=2.5 if thick else 1.5
+            range(len(resident)), [v / 1e9 for v in resident], color=colour, label=name, linewidth=width
         )
     axes.set(xlabel="reads of the same four files", ylabel="resident memory, GB", ylim=(0, None))
-    axes.grid(alpha=0.3)
-    axes.legend(frameon=False, fontsize=8)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    axes.legend()
     figure.tight_layout()
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
+    figure.savefig(path)
 
 
 def demo_files() -> list[str]:

@@ -37,6 +37,7 @@ import penstock
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
+import house_style  # noqa: E402
 import make_demo_data  # noqa: E402
 
 LABELS = ("cell_line", "drug")
@@ -217,13 +218,14 @@ def draw(summary: dict[str, Any], path: Path, title: str) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
+    house_style.for_matplotlib()
     names = [row["order"] for row in summary["rows"]]
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained", sharex=True)
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(title, x=0.01, ha="left")
     for axis, key, what in zip(
         axes, ("f1", "loss"), ("macro-F1 (more is better)", "loss (less is better)"), strict=True
     ):
-        for label, color in zip(reversed(LABELS), ("tab:blue", "tab:orange"), strict=True):
+        for label, color in zip(reversed(LABELS), (house_style.GREEN, house_style.OCHRE), strict=True):
             for kind, style in (("same", "-o"), ("own", ":")):
                 values = [row["labels"][label][kind][key] for row in summary["rows"]]
                 centre = np.array([mean(v) for v in values])
@@ -233,13 +235,12 @@ def draw(summary: dict[str, Any], path: Path, title: str) -> None:
                     low, high = [min(v) for v in values], [max(v) for v in values]
                     axis.fill_between(range(len(names)), low, high, color=color, alpha=0.25, linewidth=0)
         axis.set_xticks(range(len(names)), names, fontsize=8)
-        axis.set_title(what, fontsize=10)
-        axis.grid(alpha=0.3)
+        axis.set_title(what)
     axes[0].set_ylim(bottom=0)
     axes[1].set_yscale("log")
-    axes[0].legend(fontsize=8, loc="center left")
+    axes[0].legend(loc="center left")
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110)
+    figure.savefig(path)
     plt.close(figure)
 
 

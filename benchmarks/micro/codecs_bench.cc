@@ -67,13 +67,15 @@ Bytes lzf_encoded(const Bytes& raw) {
   return out;
 }
 
-void codec(benchmark::State& state, std::vector<std::uint16_t> ids, Bytes (*chunk)()) {
+void codec(benchmark::State& state, std::vector<FilterId> ids, Bytes (*chunk)()) {
   std::vector<FilterSpec> filters;
   Bytes stored = chunk();
   const std::size_t decoded = stored.size();
-  for (const std::uint16_t id : ids) {
-    filters.push_back({id, {}, ""});
-    stored = id == 1 ? deflated(stored) : id == 2 ? shuffled(stored) : lzf_encoded(stored);
+  for (const FilterId id : ids) {
+    filters.push_back({id, {}});
+    stored = id == FilterId::deflate   ? deflated(stored)
+             : id == FilterId::shuffle ? shuffled(stored)
+                                       : lzf_encoded(stored);
   }
   const FilterPipeline pipeline = FilterPipeline::create(std::move(filters), 4).value();
   CodecContext context;
@@ -85,16 +87,17 @@ void codec(benchmark::State& state, std::vector<std::uint16_t> ids, Bytes (*chun
   }
   state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations() * decoded));
 }
-BENCHMARK_CAPTURE(codec, deflate_counts, {1}, count_chunk);
-BENCHMARK_CAPTURE(codec, deflate_indices, {1}, index_chunk);
-BENCHMARK_CAPTURE(codec, shuffle_deflate_indices, {2, 1}, index_chunk);
-BENCHMARK_CAPTURE(codec, lzf_counts, {32000}, count_chunk);
-BENCHMARK_CAPTURE(codec, lzf_indices, {32000}, index_chunk);
+BENCHMARK_CAPTURE(codec, deflate_counts, {FilterId::deflate}, count_chunk);
+BENCHMARK_CAPTURE(codec, deflate_indices, {FilterId::deflate}, index_chunk);
+BENCHMARK_CAPTURE(codec, shuffle_deflate_indices, (std::vector{FilterId::shuffle, FilterId::deflate}),
+                  index_chunk);
+BENCHMARK_CAPTURE(codec, lzf_counts, {FilterId::lzf}, count_chunk);
+BENCHMARK_CAPTURE(codec, lzf_indices, {FilterId::lzf}, index_chunk);
 
 // The first bytes of a deflated chunk.
 void codec_head(benchmark::State& state, Bytes (*chunk)()) {
   const Bytes stored = deflated(chunk());
-  const FilterPipeline pipeline = FilterPipeline::create({{1, {4}, ""}}, 4).value();
+  const FilterPipeline pipeline = FilterPipeline::create({{FilterId::deflate, {4}}}, 4).value();
   CodecContext context;
   Bytes out(static_cast<std::size_t>(state.range(0)));
   for (auto _ : state) {

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import statistics
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from house_style import BLUE, GREEN, GREY, OCHRE, PURPLE, RED
 
 FILES = {"h5ad": "gzip `.h5ad` files", "parquet": "Parquet files of lists (snappy, row groups of 1,000)"}
 # Where the short form of a format's loaders stands in README.md, and its chart.
@@ -18,11 +22,14 @@ MARKERS = {
 }
 CHARTS = {"h5ad": "docs/images/peers.png", "parquet": "docs/images/peers-parquet.png"}
 CHART_BYTES = 150_000
+HEADLINE = "h5ad"  # its chart is the first picture of README.md, outside of the markers
 
 # Penstock on files of a format, in CSR at batch 4,096, warm, against these: at least so many times as fast, in less
 # memory.
 OURS = {"h5ad": "penstock", "parquet": "penstock_parquet"}
 BARS = {"scdataset": 5.0, "protoplast": 4.0, "pyarrow": 2.5}
+# In dense at batch 4,096, warm, so many times as fast as the fastest other loader of the same files.
+DENSE_BARS = {"penstock": 4.0, "penstock_plain": 3.0}
 FORMAT_OF_BAR = {"scdataset": "h5ad", "protoplast": "h5ad", "pyarrow": "parquet"}
 VERSIONS = ("penstock", "anndata", "scdataset", "protoplast", "pyarrow", "datasets", "torch")
 
@@ -60,6 +67,12 @@ def of_format(result: dict[str, Any], name: str) -> dict[str, Any]:
     return {**result, **parts, **named, **more, "floor": result["floor"] if name == "h5ad" else []}
 
 
+def variants_of(result: dict[str, Any]) -> dict[str, str]:
+    """Other uses of a loader: {name: the loader}, where both were measured."""
+    named = result.get("variants", {}).items()
+    return {name: of for name, of in named if name in result["titles"] and of in result["titles"]}
+
+
 def finished(row: dict[str, Any]) -> bool:
     return "failed" not in row and bool(row["runs"])
 
@@ -82,7 +95,28 @@ def bars(result: dict[str, Any]) -> list[dict[str, Any]]:
     return verdicts
 
 
+def dense_bars(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """As bars(), without memory."""
+    rows = {r["loader"]: r for r in rows_of(result, "warm", 4096, "dense") if finished(r)}
+    rates = {name: median(row, "cells_per_second") for name, row in rows.items()}
+    peers = {n: rate for n, rate in rates.items() if n not in DENSE_BARS and result["formats"][n] == "h5ad"}
+    verdicts = []
+    for name, bar in DENSE_BARS.items():
+        if name not in rates or not peers:
+            continue
+        best = max(peers, key=lambda peer: peers[peer])
+        ratio = rates[name] / peers[best]
+        verdicts.append({"ours": name, "against": best, "bar": bar, "ratio": ratio, "ok": ratio >= bar})
+    return verdicts
+
+
 def bar_lines(result: dict[str, Any]) -> Iterator[str]:
+    for v in dense_bars(result):
+        verdict = "-" if result["quick"] else "met" if v["ok"] else "MISSED"
+        yield (
+            f"- Dense 4096, {result['titles'][v['ours']]} against {result['titles'][v['against']]}: "
+            f"{v['ratio']:.1f} times as fast (bar: {v['bar']:g}): {verdict}"
+        )
     for v in bars(result):
         title = result["titles"].get(v["against"], v["against"])
         if v["ok"] is None:
@@ -105,7 +139,9 @@ def settings_text(settings: dict[str, Any]) -> str:
         words.append(settings["format"])
     if "memory" in settings:
         words.append(f'memory="{settings["memory"]}"')
-    words += [word for key, word in (("late", "batch.dense()"), ("reuse", "reused")) if settings.get(key)]
+    words += [word for key, word in (("reuse", "reused"),) if settings.get(key)]
+    if late := settings.get("late"):
+        words.append("batch.dense(out=)" if late == "out" else "batch.dense()")
     return " ".join(words)
 
 
@@ -251,7 +287,6 @@ def table(result: dict[str, Any]) -> str:
 # --- chart --------------------------------------------------------------------------------------------------
 
 CORNER_MARKS = {("csr", 64): "o", ("csr", 4096): "s", ("dense", 64): "^", ("dense", 4096): "D"}
-COLOURS = ["#0b6e4f", "#8c8c8c", "#c8553d", "#3d5a9e", "#8a5a9e", "#b08900"]
 
 
 def chart(result: dict[str, Any], path: Path) -> bool:
@@ -267,12 +302,15 @@ def chart(result: dict[str, Any], path: Path) -> bool:
     if not rows:
         return False
     figure, axes = plt.subplots(figsize=(8, 5), dpi=130)
-    names = list(result["titles"])
-    colours = {n: COLOURS[i % len(COLOURS)] for i, n in enumerate(names)}
+    variants = variants_of(result)
+    names = [n for n in result["titles"] if n not in variants]
+    order = [GREEN, GREY, RED, BLUE, PURPLE, OCHRE]  # of the loaders: Penstock is the first
+    colours = {n: order[i % len(order)] for i, n in enumerate(names)}
+    colours |= {n: colours[of] for n, of in variants.items()}
     points = []
     for row in rows:
         x, y = median(row, "peak_pss") / 1e6, median(row, "cells_per_second")
-        ours = row["loader"] in OURS.values()
+        ours = variants.get(row["loader"], row["loader"]) in OURS.values()
         axes.plot(
             x,
             y,
@@ -286,7 +324,7 @@ def chart(result: dict[str, Any], path: Path) -> bool:
     axes.set_xscale("log")
     axes.set_yscale("log")
     xs, ys = [p[0] for p in points], [p[1] for p in points]
-    axes.set_xlim(min(xs) / 1.3, max(xs) * 1.6)
+    axes.set_xlim(min(xs) / 1.6, max(xs) * 1.6)
     axes.set_ylim(min(ys) / 1.6, max([*ys, *result["floor"]]) * 1.6)
     if result["floor"]:
         floor = statistics.median(result["floor"])
@@ -310,7 +348,7 @@ def chart(result: dict[str, Any], path: Path) -> bool:
         [
             t
             for t in (200, 300, 500, 1000, 2000, 3000, 5000, 10_000, 20_000)
-            if min(xs) / 1.3 <= t <= max(xs) * 1.6
+            if min(xs) / 1.6 <= t <= max(xs) * 1.6
         ]
     )
     axes.set_yticks(
@@ -409,33 +447,51 @@ def check_markers(readme: Path, name: str) -> None:
         )
 
 
+def wrapped(paragraph: str) -> str:
+    """In lines of at most 100 characters, which end where a clause does, so that no figure loses its unit."""
+    glued = re.sub(r"(?<![,;:.]) ", "\0", paragraph)
+    return textwrap.fill(glued, 100, break_long_words=False, break_on_hyphens=False).replace("\0", " ")
+
+
+def readme_cell(row: dict[str, Any] | None) -> str:
+    if row is None or not finished(row):
+        return "failed"
+    drug = statistics.median(run["entropy"]["drug"] for run in row["runs"])
+    rate, memory = median(row, "cells_per_second"), median(row, "peak_pss") / 1e6
+    return f"{rate:,.0f} cells/s, {memory:,.0f} MB, {drug:.1f} bits"
+
+
 def readme_block(result: dict[str, Any], name: str) -> str:
-    """The short form of one format's loaders: chart, warm figures of every corner. The whole is in benchmarks/peers."""
-    lines = ["| batch | " + " | ".join(result["titles"].values()) + " |"]
-    lines.append("|---" * (1 + len(result["titles"])) + "|")
+    """The short form of one format's loaders: chart, warm figures of every corner. The whole is in benchmarks/peers.
+
+    The chart of HEADLINE is left out: README.md begins with it."""
+    variants = variants_of(result)
+    columns = [n for n in result["titles"] if n not in variants]
+    lines = ["| batch | " + " | ".join(result["titles"][n] for n in columns) + " |"]
+    lines.append("|---" * (1 + len(columns)) + "|")
     cache = result["plan"]["caches"][0]
     for batch, output in result["plan"]["corners"]:
-        cells = []
         rows = {r["loader"]: r for r in rows_of(result, cache, batch, output)}
         if not rows:  # no corner of this format
             continue
-        for loader in result["titles"]:
-            if loader not in rows or not finished(rows[loader]):
-                cells.append("failed")
-                continue
-            row = rows[loader]
-            drug = statistics.median(run["entropy"]["drug"] for run in row["runs"])
-            rate, memory = median(row, "cells_per_second"), median(row, "peak_pss") / 1e6
-            cells.append(f"{rate:,.0f} cells/s, {memory:,.0f} MB, {drug:.1f} bits")
+        cells = [readme_cell(rows.get(loader)) for loader in columns]
         ideal = next((r["ideal_entropy"]["drug"] for r in rows.values()), 0.0)
         lines.append(f"| {output} {batch} ({ideal:.1f} bits) | " + " | ".join(cells) + " |")
-    parts = [
-        f"![Cells per second against peak memory for Penstock and its peers]({CHARTS[name]})",
-        conditions(result),
+        for variant, of in variants.items():
+            if variant in rows:
+                cells = [readme_cell(rows[variant]) if loader == of else "" for loader in columns]
+                call = settings_text({"late": rows[variant]["settings"].get("late")})
+                lines.append(f"| {output} {batch}, by `{call}` | " + " | ".join(cells) + " |")
+    image = f"![Cells per second against peak memory for Penstock and its peers]({CHARTS[name]})"
+    parts = [] if name == HEADLINE else [image]
+    parts += [
+        wrapped(conditions(result)),
         "\n".join(lines),
-        "Bits: mean entropy of `drug` in a batch; beside the batch, what a full shuffle would have. Contents "
-        "verified before timing. `make peers` measures it on your machine; orders, cold cache, waits and method: "
-        "[benchmarks/peers](benchmarks/peers/README.md).",
+        wrapped(
+            "Bits: mean entropy of `drug` in a batch; beside the batch, what a full shuffle would have. Contents "
+            "verified before timing. `make peers` measures it on your machine; orders, cold cache, waits and method: "
+            "[benchmarks/peers](benchmarks/peers/README.md)."
+        ),
     ]
     return "\n\n".join(parts)
 
@@ -474,7 +530,7 @@ def write(result: dict[str, Any], output: Path, project: Path | None) -> int:
         update_readme(project / "README.md", readme_block(part, name), name)
     rows = [*result["compared"], *result["verified"], *result["steps"]]
     failures = [r for r in rows if "failed" in r]
-    missed = [] if result["quick"] else [b for b in bars(result) if b["ok"] is False]
+    missed = [] if result["quick"] else [b for b in (*bars(result), *dense_bars(result)) if b["ok"] is False]
     if failures:
         print(f"{len(failures)} rows failed", file=sys.stderr)
     return bool(failures or missed)

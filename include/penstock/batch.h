@@ -2,6 +2,7 @@
 // last copy of the Batch (or of its keep_alive()) dies - even after the loader is closed.
 //
 // Thread contract: copies may live on and die on any thread. The arrays are the consumer's to write into.
+// Layer: base.
 #pragma once
 
 #include <cstdint>
@@ -24,6 +25,13 @@ struct BatchColumn {
   ArrayView values;  // category: i64 codes; integer: i64; floating: f32 or f64; boolean
 };
 
+// An entry of obsm: rows x width numbers, C order.
+struct BatchObsm {
+  std::string name;
+  ArrayView values;  // of its own type, the widest over the files
+  std::uint64_t width = 0;
+};
+
 class Batch {
  public:
   std::uint64_t number = 0;  // within the epoch, from 0
@@ -36,6 +44,7 @@ class Batch {
   ArrayView dense;
   ArrayView index;  // i64 global row numbers; -1: a repeated row that evens out ranks
   std::vector<BatchColumn> obs;
+  std::vector<BatchObsm> obsm;
   ArrayView total;  // f64, n_rows; LoaderOptions::totals only
 
   bool is_dense() const { return dense.data != nullptr; }

@@ -5,7 +5,12 @@
 //   auto r = budget->reserve(penstock::MemoryTag::window, 64 << 20);   // Status budget when it does not fit
 //   ... use 64 MiB ...                                                 // given back when *r dies
 //
+// Several loaders may share a budget (LoaderOptions::shared_budget). Each has a share of its own of it, which
+// is limit / loaders whoever else is there: so what a loader plans, and with it the order of its rows and its
+// checkpoints, follow from what was asked for and not from what else happens to live.
+//
 // Thread contract: MemoryBudget is thread-safe; a Reservation is externally synchronised.
+// Layer: memory.
 #pragma once
 
 #include <array>
@@ -15,15 +20,16 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "penstock/status.h"
 
 namespace penstock {
 
 // Who holds the bytes: chunk indexes and row tables; obs codes; bytes read ahead; per-thread decode
-// buffers; the shuffle window; batches being built or handed out.
-enum class MemoryTag : std::uint8_t { index, obs, fetch, scratch, window, slots };
-inline constexpr std::size_t kMemoryTags = 6;
+// buffers; the shuffle window; batches being built or handed out; dense forms of CSR batches.
+enum class MemoryTag : std::uint8_t { index, obs, fetch, scratch, window, slots, dense };
+inline constexpr std::size_t kMemoryTags = 7;
 std::string_view memory_tag_name(MemoryTag tag);
 
 class MemoryBudget;
@@ -56,8 +62,21 @@ class Reservation {
 
 class MemoryBudget : public std::enable_shared_from_this<MemoryBudget> {
  public:
-  // limit in bytes.
-  static std::shared_ptr<MemoryBudget> create(std::uint64_t limit);
+  // limit in bytes. loaders > 0: how many shares it has.
+  static std::shared_ptr<MemoryBudget> create(std::uint64_t limit, std::uint32_t loaders = 2);
+
+  std::uint32_t loaders() const { return loaders_; }
+  // What each loader plans for.
+  std::uint64_t share() const { return limit_ / loaders_; }
+  // A budget of share() bytes whose reservations count here, too; there may be more of them than loaders() as
+  // long as they fit together. `holder` names it: "1,000 cells in batches of 64".
+  std::shared_ptr<MemoryBudget> open_share(std::string holder);
+  // Of a share: the budget it is of, else null.
+  const std::shared_ptr<MemoryBudget>& whole() const { return whole_; }
+  // Of a share: it was refused bytes of its own because others hold them.
+  bool crowded_out() const;
+  // Who holds how much of the shares: "2 loaders: 64 MB (1,000 cells in batches of 64), 32 MB (...)".
+  std::string held_by() const;
 
   // Reserves or says who holds what: "window needs 64.0 MB, 12.0 MB of 256.0 MB are free (slots 120.0 MB,
   // ...)".
@@ -72,14 +91,22 @@ class MemoryBudget : public std::enable_shared_from_this<MemoryBudget> {
   std::uint64_t limit() const { return limit_; }
 
  private:
-  explicit MemoryBudget(std::uint64_t limit) : limit_(limit) {}
+  MemoryBudget(std::uint64_t limit, std::uint32_t loaders) : limit_(limit), loaders_(loaders) {}
   friend class Reservation;
   bool take(MemoryTag tag, std::uint64_t bytes);
+  bool add(MemoryTag tag, std::uint64_t bytes);  // to what is used here
   void give_back(MemoryTag tag, std::uint64_t bytes);
 
   const std::uint64_t limit_;
-  mutable std::mutex mutex_;
-  Usage usage_;  // guarded by mutex_
+  const std::uint32_t loaders_;
+  // Of a share.
+  std::shared_ptr<MemoryBudget> whole_;
+  std::string holder_;
+  mutable std::mutex mutex_;  // a share's before its whole's
+  // guarded by mutex_
+  Usage usage_;
+  bool crowded_out_ = false;
+  std::vector<std::weak_ptr<MemoryBudget>> shares_;
 };
 
 // "2GB", "256 MB", "1.5GiB", "1048576": decimal units are powers of 1000, *iB units powers of 1024.

@@ -1,4 +1,5 @@
 // Options of Dataset::open and Loader::create. Each field says its default, unit and cost.
+// Layer: memory.
 #pragma once
 
 #include <cstdint>
@@ -7,14 +8,15 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
+#include "penstock/file.h"
 #include "penstock/memory_budget.h"
 #include "penstock/state.h"
 
 namespace penstock {
-
-class File;
 
 struct OpenOptions {
   // Which matrix: "X", "raw/X" or "layers/NAME"; for a Parquet file that could be several, "lists",
@@ -29,10 +31,18 @@ struct OpenOptions {
   // Parquet files of lists: the columns that hold the genes and the values of each row, and the table
   // (Parquet or CSV) that says what the genes' numbers stand for; empty: looked for beside the files.
   std::string genes = "genes", expressions = "expressions", var;
+  // Parquet files of triplets: the columns that hold the row number, the column number and the value of each
+  // entry; empty: the usual names (row, col, data; cell_idx, gene_idx, count; soma_dim_0, ...).
+  std::string row, col, value;
+  // Wide Parquet files: the numeric columns that are obs, not genes.
+  std::vector<std::string> obs;
+  // 10x .h5 files: which genome's matrix or features; the features of which type ("Gene Expression"). Empty:
+  // all; a file of several genomes that are matrices of their own asks for one.
+  std::string genome, feature_type;
   // Bytes that metadata (chunk indexes, row tables, names, obs columns read) may hold.
   std::uint64_t index_memory = 256'000'000;
   // How paths become files; unset: pread on regular files. For tests and other file systems.
-  std::function<Result<std::shared_ptr<const File>>(const std::string& path)> opener;
+  FileOpener opener;
 };
 
 struct SplitOptions {
@@ -44,14 +54,22 @@ struct SplitOptions {
   std::vector<std::string> stratify_by;
   // Rows of a run that stays together; 0: 1 below 1 M rows, else 256. With group_by or stratify_by: 0 or 1.
   std::uint64_t unit = 0;
+  // Labels that are no obs column: a code for each selected row, in order (< 0: no value). Beside columns, or
+  // instead of them.
+  std::shared_ptr<const std::vector<std::int32_t>> group_labels, stratify_labels;
 };
 
 enum class BatchFormat : std::uint8_t { csr, dense };
 enum class OutputType : std::uint8_t { float32, float64, float16, bfloat16, int32, int64, int16, uint8 };
+// By the names that people give them.
+inline constexpr std::pair<std::string_view, OutputType> kOutputTypes[] = {
+    {"float32", OutputType::float32},   {"float64", OutputType::float64}, {"float16", OutputType::float16},
+    {"bfloat16", OutputType::bfloat16}, {"int32", OutputType::int32},     {"int64", OutputType::int64},
+    {"int16", OutputType::int16},       {"uint8", OutputType::uint8}};
 
 struct LoaderOptions {
-  std::uint64_t batch_size = 1024;  // rows
-  // Everything this loader holds. Either a limit in bytes or a budget that several loaders share.
+  std::uint64_t batch_size = 1024;  // rows; the last batches: Note [No lone row] in plan/windows.h
+  // Everything this loader holds: a limit in bytes, or the share() of a budget that several loaders have.
   std::uint64_t memory = 1'000'000'000;
   std::shared_ptr<MemoryBudget> shared_budget;
   bool shuffle = true;  // false: file order
@@ -59,6 +77,9 @@ struct LoaderOptions {
   BatchFormat format = BatchFormat::csr;
   OutputType dtype = OutputType::float32;
   std::vector<std::string> obs;  // columns that travel with the rows
+  // Entries of obsm that travel with the rows: dense arrays, and the numeric columns of DataFrames. AnnData
+  // files only. Each has the same width in every file.
+  std::vector<std::string> obsm;
   // Categories to code a column by, instead of the Dataset's own: values outside become -1.
   std::map<std::string, std::vector<std::string>> categories;
   // Batch::total: the sum of each row over all genes of its file, before genes are left out.
@@ -80,6 +101,8 @@ struct LoaderOptions {
   // An obs column of categories, strings, integers or booleans, whose values come equally often. With
   // weights, those say how often rows come among those of the same value.
   std::string balance;
+  // Instead of a column: the class of each selected row, in order, numbered from 0; every row has one.
+  std::shared_ptr<const std::vector<std::int32_t>> balance_labels;
   bool drop_last = false;
   std::uint32_t rank = 0, world_size = 1;
   std::uint32_t threads = 0;     // decode threads; 0: the cores this process may use (affinity, cgroup quota)
@@ -96,8 +119,6 @@ struct LoaderOptions {
   double slot_timeout_seconds = 10;  // how long next() waits when the consumer holds every batch
   // Called once, without locks, when next() finds every slot held; Python runs gc.collect() here.
   std::function<void()> on_slots_exhausted;
-  // Tests only: bytes of window pages to really have, to force deferred rows. 0: as planned.
-  std::uint64_t test_window_bytes = 0;
 };
 
 }  // namespace penstock

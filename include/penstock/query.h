@@ -5,6 +5,7 @@
 //   auto rows = dataset->query("n_counts >= @least and drug != 'DMSO_TF'", params);
 //
 // docs/query.md has the grammar. Thread contract: values.
+// Layer: base.
 #pragma once
 
 #include <cstdint>

@@ -9,6 +9,7 @@
 // Thread contract: any thread, also while the loader runs or after it was closed; not in a forked child.
 // Memory: outside the loader's budget, only while the call runs: at most about 64 MB beside the page and one
 // label column's categories.
+// Layer: report.
 #pragma once
 
 #include <string>

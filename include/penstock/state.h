@@ -10,6 +10,7 @@
 // The state is the same on every rank, and small: some numbers, and a line for each file.
 //
 // Thread contract: a value.
+// Layer: memory.
 #pragma once
 
 #include <cstdint>
@@ -30,13 +31,15 @@ struct Stage {
 using Lineage = std::vector<Stage>;
 
 struct LoaderState {
-  // Of the form. Version 1 was without epoch_size, balance, weights and masses: every row once.
-  static constexpr std::uint32_t kVersion = 2;
+  // Of the form. Version 1 was without epoch_size, balance, weights and masses: every row once. Until version
+  // 2 the last batch of a rank could have a single row.
+  static constexpr std::uint32_t kVersion = 3;
 
   // The epoch of the next batch, and what has been delivered of it: a stage for each number of ranks that has
   // worked on it. Empty: nothing.
   std::uint64_t epoch = 0;
   Lineage lineage;
+  bool lone_rows = false;  // read from a version before 3
 
   // What the order follows from, beside rows and files.
   std::uint64_t seed = 0, batch_size = 0, window_rows = 0, block_rows = 0;

@@ -8,33 +8,75 @@
 //     return {};
 //   }
 //
+// A message is for people. Code that has to act on an error asks its code() and its facts(), and never looks
+// for words in the message:
+//
+//   if (status.facts().way_out(penstock::Option::index_memory) != nullptr) open_again_with_more();
+//
 // Thread contract: values; share them like a std::string.
+// Layer: base.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <variant>
+#include <vector>
 
 namespace penstock {
 
 // One meaning each; the comment names the Python exception it becomes.
 enum class StatusCode : std::uint8_t {
   ok,
-  invalid_argument,  // the caller's value is wrong                         ValueError
-  not_found,    // file, group, column or gene is absent               FileNotFoundError (paths) or KeyError
-  unsupported,  // a valid file, a feature that is not read (yet)      NotImplementedError
-  corrupt,      // the bytes contradict the format or themselves       penstock.CorruptFileError
-  io_error,     // the system failed a read; errno is kept             OSError
-  budget,       // a plan or a reservation does not fit                penstock.MemoryBudgetError
-  cancelled,    // closed by somebody                                  RuntimeError("loader closed")
-  internal,     // a bug of Penstock                                   RuntimeError
+  invalid_argument,  // the caller's value is wrong                       ValueError
+  not_found,         // file, group, column or gene is absent             FileNotFoundError (paths), KeyError
+  unsupported,       // a valid file, a feature that is not read (yet)    NotImplementedError
+  corrupt,           // the bytes contradict the format or themselves     penstock.CorruptFileError
+  io_error,          // the system failed a read; errno is kept           OSError
+  budget,            // a plan or a reservation does not fit              penstock.MemoryBudgetError
+  cancelled,         // closed by somebody, or in use by another thread   RuntimeError
+  internal,          // a bug of Penstock                                 RuntimeError
 };
 
 // "invalid_argument", "corrupt", ...
 std::string_view status_code_name(StatusCode code);
+
+// Options whose change can let a refused call through, by the names that they have in options.h.
+enum class Option : std::uint8_t {
+  memory,
+  shared_budget,
+  index_memory,
+  batch_size,
+  window_rows,
+  block_rows,
+  format,
+  dtype
+};
+// "memory", "batch_size", ...
+std::string_view option_name(Option option);
+
+// One change that lets a refused call through.
+struct WayOut {
+  Option option = Option::memory;
+  std::string text;          // in a message: "batch_size <= 117"; empty: the message has its own words
+  std::uint64_t number = 0;  // at most so many rows, at least so many bytes; 0: not known, or no number
+  std::string choice;        // the value of an option that is no number: "csr"
+};
+
+// What is known of an error beside its code.
+struct ErrorFacts {
+  // Of a reservation that was refused: the bytes asked for, and those that were free. 0 and 0: of none.
+  std::uint64_t needed_bytes = 0, free_bytes = 0;
+  // Each of them is enough.
+  std::vector<WayOut> ways_out;
+
+  // That of an option, or null.
+  const WayOut* way_out(Option option) const;
+};
 
 class [[nodiscard]] Status {
  public:
@@ -61,13 +103,42 @@ class [[nodiscard]] Status {
   const std::string& message() const { return message_; }
   // "corrupt: file.h5ad: ..." for logs and the command line.
   std::string to_string() const;
-  // The same error with "context: " put before its message. No effect on ok.
+  const ErrorFacts& facts() const;
+  // The message without its last sentence, of the ways out, and without a picture.
+  std::string_view headline() const;
+  // The lines at the message's end that show a place, or nothing.
+  std::string_view picture() const;
+
+  // The same error, of which more is said or known. No effect on ok.
+  //
+  // "context: " is put before its message.
   Status with_context(std::string_view context) &&;
+  // The same with a file's name, which is remembered for as long as the message begins with it: whoever knows
+  // what was read then says so behind the name and not before it, "a.h5ad: X/data: reading ...".
+  Status with_file(std::string_view label) &&;
+  // The file that the message begins with, or "".
+  std::string_view file() const;
+  // In other words. The facts stay, but for file().
+  Status reworded(std::string message) &&;
+  // Of a reservation that was refused.
+  Status with_bytes(std::uint64_t needed, std::uint64_t free) &&;
+  // Its message says already that more of this option helps.
+  Status with_way_out(Option option) &&;
+  // These, instead of those that it had. The texts are put behind the headline: ". Use a, b or c."
+  Status with_ways_out(std::vector<WayOut> ways) &&;
+  // Lines behind the headline that show the place in what the caller wrote. For terminals and notebooks; a
+  // message on one line leaves them out.
+  Status with_picture(std::string_view lines) &&;
 
  private:
+  struct Details;
+  Details& details();  // its own copy
+  void set_ending(std::string_view text, bool picture);
+
   StatusCode code_ = StatusCode::ok;
   int errno_ = 0;
   std::string message_;
+  std::shared_ptr<const Details> details_;  // null: no facts, no ending
 };
 
 // A T or the reason why there is none. value() may only be called when ok().

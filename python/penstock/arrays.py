@@ -24,10 +24,10 @@ def check_options(format: str, dtype: str) -> None:
 
 
 def wrap(
-    parts: tuple[int, tuple[Any, ...], Any, list[Any], Any], n_cols: int, names: Sequence[str]
-) -> tuple[Any, dict[str, Any], Any, Any]:
-    """(X, obs, index, total or None) on the memory that the engine handed out; no copy."""
-    n_rows, x, index, labels, total = parts
+    parts: tuple[int, tuple[Any, ...], Any, list[Any], Any, list[Any]], n_cols: int, names: Sequence[str]
+) -> tuple[Any, dict[str, Any], Any, Any, list[Any]]:
+    """(X, obs, index, total or None, obsm) on the memory that the engine handed out, without another copy."""
+    n_rows, x, index, labels, total, obsm = parts
     if len(x) == 1:
         matrix = x[0]
     else:
@@ -36,7 +36,7 @@ def wrap(
         matrix.indptr, matrix.indices, matrix.data = x
         matrix.has_sorted_indices = True
         matrix.has_canonical_format = True
-    return matrix, dict(zip(names, labels, strict=True)), index, total
+    return matrix, dict(zip(names, labels, strict=True)), index, total, obsm
 
 
 def to_device(array: Any, device: Any, non_blocking: bool) -> Any:
@@ -47,23 +47,36 @@ def pin_memory(array: Any) -> Any:
     raise TypeError('numpy arrays cannot be pinned: use Loader(..., to="torch")')
 
 
-def dense(x: Any, dtype: Any = None, into: np.ndarray[Any, Any] | None = None) -> np.ndarray[Any, Any]:
+def dense(
+    x: Any, dtype: Any, into: np.ndarray[Any, Any] | None, densifier: _core.Densifier
+) -> np.ndarray[Any, Any]:
     if into is not None:
+        if not isinstance(into, np.ndarray):
+            raise TypeError(f"out must be a numpy array, as X is, not {type(into).__name__}")
         into = into[: x.shape[0]]
         if not (
-            sp.issparse(x) and into.flags.c_contiguous and _core.densify(x.indptr, x.indices, x.data, into)
+            sp.issparse(x)
+            and into.flags.c_contiguous
+            and densifier.densify_into(x.indptr, x.indices, x.data, into)
         ):
-            into[...] = dense(x, into.dtype)
+            into[...] = dense(x, into.dtype, None, densifier)
         return into
+    if dtype == "bfloat16":
+        raise ValueError('numpy has no bfloat16: use Loader(..., to="torch") or another dtype')
     out_dtype = np.dtype(x.dtype if dtype is None else dtype)
     if not sp.issparse(x):
         return np.asarray(x).astype(out_dtype, copy=False)
-    out = np.empty(x.shape, dtype=out_dtype)
-    if not _core.densify(x.indptr, x.indices, x.data, out):
-        out = np.empty(x.shape, dtype=x.dtype)
-        _core.densify(x.indptr, x.indices, x.data, out)
-        out = out.astype(out_dtype)
-    return out
+
+    def make(name: str) -> Any:
+        return densifier.densify(x.indptr, x.indices, x.data, x.shape[1], name, False)
+
+    out = make(out_dtype.name)
+    if out is None:
+        out = make(x.dtype.name)
+        # X of a type that only users make, such as bool or complex.
+        out = (x.toarray() if out is None else out).astype(out_dtype)
+    result: np.ndarray[Any, Any] = out
+    return result
 
 
 def clone(array: Any) -> Any:

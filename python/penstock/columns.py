@@ -13,7 +13,11 @@ __all__ = ["to_series"]
 def _categories(names: list[str], kind: str) -> pd.Index[Any]:
     """Category labels in the type that their file gave them."""
     if kind == "integer":
-        return pd.Index(np.array([int(n) for n in names], dtype=np.int64))
+        numbers = [int(n) for n in names]
+        if not numbers or max(numbers) < 1 << 63:
+            return pd.Index(np.array(numbers, dtype=np.int64))
+        # No integer type of 64 bits holds negative numbers beside such.
+        return pd.Index(np.array(numbers, dtype=np.uint64 if min(numbers) >= 0 else object))
     if kind == "floating":
         return pd.Index(np.array([float(n) for n in names], dtype=np.float64))
     if kind == "boolean":

@@ -8,19 +8,25 @@ import operator
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, SupportsIndex, overload
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, NoReturn, SupportsIndex, overload
 
 import numpy as np
 import pandas as pd
 
 from penstock import _core
+from penstock.alignment import host_array
 from penstock.budget import parse_memory
 from penstock.columns import to_series
-from penstock.errors import not_found
+from penstock.errors import NotFoundError, near_names, not_found, options_hinted
+from penstock.labels import columns_or_labels
+from penstock.names import ObsNames
+from penstock.notes import Note
 from penstock.paths import PathLike, expand
+from penstock.rows import as_array, difference, global_rows, positions_asked, refuse_another_order, row_array
 from penstock.splits import Folds, checked_seed, rows_of_unit
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     from anndata import AnnData
 
 __all__ = ["Dataset", "Obs", "Selection", "open"]
@@ -29,6 +35,37 @@ __all__ = ["Dataset", "Obs", "Selection", "open"]
 _CHUNK = 1 << 20
 # to_anndata is for a look: this many rows without being asked.
 _LOOK = 100_000
+# A selection of genes: numbers in the opened files (-1: zeros), names, notes.
+_Genes = tuple[np.ndarray[Any, Any], list[str], list[Note]]
+_NOT_READ = 'it is not read; anndata.read_h5ad(path, backed="r") has it'
+# What users of AnnData look for.
+_INSTEAD = {
+    "X": "rows come in batches, penstock.Loader(ds), or in memory, ds.to_anndata(rows).X",
+    "layers": 'it has one matrix, ds.matrix; open another with penstock.open(path, matrix="layers/NAME")',
+    "raw": 'it has one matrix, ds.matrix; open this one with penstock.open(path, matrix="raw/X")',
+    "obsm": "its entries travel with the rows, penstock.Loader(ds, obsm=[...]); ds.obsm_entries says what there is",
+    "obsm_keys": "list(ds.obsm_entries) are the entries of obsm",
+    "varm": _NOT_READ,
+    "obsp": _NOT_READ,
+    "varp": _NOT_READ,
+    "uns": _NOT_READ,
+    "to_memory": "ds.to_anndata(rows) has rows in memory",
+    "to_df": "ds.to_anndata(rows).to_df() has rows in memory",
+    "obs_keys": "list(ds.obs.columns) are the columns of obs",
+    "var_keys": "list(ds.var.columns) are the columns of var",
+    "isbacked": "rows are read when they are asked for, always",
+    "filename": "ds.files has the paths",
+    "copy": "selections share the files, and nothing of a Dataset changes",
+}
+
+
+class ObsmEntry(NamedTuple):
+    """An entry of obsm: what a row of it is, or why it is not read."""
+
+    width: int
+    dtype: str
+    columns: list[str] | None  # names, where they have some
+    problem: str  # "" where it is read
 
 
 class _Files:
@@ -38,6 +75,8 @@ class _Files:
         self.paths = paths
         self.absolute = [os.path.abspath(path) for path in paths]
         self.options = options
+        # Somebody has been told that names are read again for every batch.
+        self.warned_of_names = False
 
     def open(self) -> _core.Dataset:
         return _core.Dataset.open(self.paths, **self.options)
@@ -46,6 +85,18 @@ class _Files:
         return _core.Dataset.open(self.absolute, **self.options)
 
 
+@options_hinted(
+    "penstock.open",
+    {
+        "layer": 'matrix="layers/{value}"',
+        "layers": 'matrix="layers/NAME"',
+        "use_raw": 'matrix="raw/X"',
+        "raw": 'matrix="raw/X"',
+        "backed": "nothing in its place: only metadata are read, and rows when they are asked for",
+        "obs": "penstock.Loader(ds, obs=[...]): columns that travel with the rows",
+        "memory": "index_memory= for metadata, penstock.Loader(ds, memory=...) for batches",
+    },
+)
 def open(
     paths: PathLike | Iterable[PathLike],
     *,
@@ -55,9 +106,15 @@ def open(
     genes: str = "genes",
     expressions: str = "expressions",
     var: PathLike | None = None,
+    row: str | None = None,
+    col: str | None = None,
+    value: str | None = None,
+    obs: str | Sequence[str] = (),
+    genome: str | None = None,
+    feature_type: str | None = None,
     index_memory: int | str = "256MB",
 ) -> Dataset:
-    """Open ``.h5ad`` or Parquet files as one `Dataset`, reading metadata only.
+    """Open ``.h5ad``, 10x ``.h5`` or Parquet files as one `Dataset`, reading metadata only.
 
     Parameters
     ----------
@@ -79,6 +136,14 @@ def open(
         Parquet files of lists: the table that says what the genes' numbers stand for (Parquet or CSV with
         columns ``token_id``, ``ensembl_id``, ``gene_symbol``). None: ``gene_metadata.parquet`` beside the files
         or in ``metadata/``.
+    row, col, value
+        Parquet files of triplets: the columns that hold the row number, the column number and the value of each
+        entry, counted from 0. None: the usual names (``row``, ``col``, ``data``; ``cell_idx``, ``gene_idx``,
+        ``count``; ``i``, ``j``, ``x``; ``soma_dim_0``, ``soma_dim_1``, ``soma_data``; ...). A file that does not
+        state its matrix's shape is as large as its largest numbers say, and a note says so.
+    obs
+        Wide Parquet files, one numeric column per gene: the numeric columns that are obs, not genes. Columns of
+        text always are.
     index_memory
         Bytes that metadata may hold: chunk indexes, row tables, names and the obs columns you read.
 
@@ -92,7 +157,8 @@ def open(
     FileNotFoundError
         No such file, or nothing matches.
     KeyError
-        There is no such matrix, ``var_key`` or gene table; the message lists what there is.
+        There is no such matrix, ``var_key``, gene table or column of a Parquet file; the message lists what there
+        is.
     ValueError
         The files have different genes with ``join="exact"``; the first difference is named. Or a file has a
         gene's name twice and is to be joined.
@@ -108,6 +174,9 @@ def open(
     >>> ds = penstock.open("tahoe/plate*.h5ad")
     >>> ds = penstock.open(["a.h5ad", "b.h5ad"], matrix="layers/counts")
     >>> ds = penstock.open("tahoe/data/*.parquet", var="tahoe/metadata/gene_metadata.parquet")
+    >>> ds = penstock.open("counts.parquet", row="cell", col="feature", value="n")
+    >>> ds = penstock.open("wide.parquet", obs=["n_counts", "age"])
+    >>> ds = penstock.open("filtered_feature_bc_matrix.h5", feature_type="Gene Expression")
     """
     files = _Files(
         expand(paths),
@@ -118,14 +187,28 @@ def open(
             "genes": genes,
             "expressions": expressions,
             "var": "" if var is None else os.path.abspath(os.path.expanduser(os.fspath(var))),
+            "row": row or "",
+            "col": col or "",
+            "value": value or "",
+            "obs": [obs] if isinstance(obs, str) else list(obs),
+            "genome": genome or "",
+            "feature_type": feature_type or "",
             "index_memory": parse_memory(index_memory, "index_memory"),
         },
     )
     return Dataset._make(files, files.open())
 
 
+# The obs column that every Dataset has and none lists: the file that a row is of.
+FILE_COLUMN = "@file"
+
+
 class Obs:
     """The obs table of a `Dataset`; columns are read when asked for.
+
+    Beside the columns of the files there is ``"@file"``: the name of the file that a row is of (without its
+    folder, unless two files have the same name), a categorical that ``Loader(obs=)``, ``balance=``, ``Dataset.split``
+    and reports take as any other column. It is not listed in ``columns``.
 
     Examples
     --------
@@ -133,6 +216,7 @@ class Obs:
     Index(['cell_line', 'drug', 'n_counts'], dtype='object')
     >>> ds.obs["drug"].value_counts()
     >>> ds.obs[["cell_line", "drug"]]
+    >>> ds.obs.drug.isna().sum()
     >>> ds.obs.head()
     """
 
@@ -141,27 +225,36 @@ class Obs:
 
     @property
     def columns(self) -> pd.Index[Any]:
-        """Names of the columns, in the order of the first file."""
-        return pd.Index([name for name, *_ in self._dataset._handle.obs_columns()], dtype=object)
+        """Names of the columns, in the order of the first file. Of names that are not UTF-8 the bytes are shown; such
+        columns cannot be read."""
+        return pd.Index(self._dataset._handle.obs_column_names(), dtype=object)
 
     @property
     def dtypes(self) -> pd.Series[Any]:
         """The type of each column as stored, by name."""
         infos = self._dataset._handle.obs_columns()
-        return pd.Series([dtype for _, dtype, *_ in infos], index=self.columns, dtype=object)
+        names = pd.Index([name for name, *_ in infos], dtype=object)
+        return pd.Series([dtype for _, dtype, *_ in infos], index=names, dtype=object)
 
     def _column(self, name: str) -> pd.Series[Any]:
-        known = self.columns
-        if name not in known:
-            raise not_found("obs has no column", name, known)
-        return to_series(self._dataset._handle.obs(name), pd.RangeIndex(len(self._dataset)))
+        try:
+            if not isinstance(name, str):
+                raise NotFoundError
+            parts = self._dataset._handle.obs(name)
+        except (
+            NotFoundError
+        ) as error:  # not looked up before: that takes time for each of thousands of columns
+            if name in self:
+                raise  # a file lacks it
+            raise not_found("obs has no column", name, self.columns) from error
+        return to_series(parts, pd.RangeIndex(len(self._dataset)))
 
     def __getitem__(self, key: str | Sequence[str]) -> Any:
         """A column as a Series, or several as a DataFrame; indexed by position in the Dataset.
 
         Categoricals are categorical; integers, floats and booleans have their stored type; nullable columns
         are pandas' nullable types. The index counts positions, so that ``ds[column == value]`` and
-        ``ds[column.index[...]]`` select rows.
+        ``ds[column.index[...]]`` select rows. ``ds.obs["@file"]`` is the file that each row is of.
         """
         if isinstance(key, str):
             return self._column(key)
@@ -169,8 +262,26 @@ class Obs:
             {name: self._column(name) for name in key}, index=pd.RangeIndex(len(self._dataset))
         )
 
+    def __getattr__(self, name: str) -> Any:
+        """A column as an attribute, as in pandas: ``ds.obs.drug`` is ``ds.obs["drug"]``."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        try:
+            return self._column(name)
+        except NotFoundError as error:
+            why = (
+                f"obs is read column by column and has no {name!r}: ds[rows].obs.to_frame() makes a DataFrame, whose "
+                "index is ds.obs_names"
+                if hasattr(pd.DataFrame, name)
+                else str(error)
+            )
+            raise AttributeError(why) from None
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *(name for name in self.columns if name.isidentifier())]
+
     def __contains__(self, name: object) -> bool:
-        return name in self.columns
+        return name == FILE_COLUMN or name in self.columns
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.columns)
@@ -202,7 +313,10 @@ class Obs:
         --------
         >>> ds[:1000].obs.to_frame()
         """
-        return _frame("obs", self._dataset._handle.obs_columns(), self._column, self._dataset.obs_names)
+        handle = self._dataset._handle
+        # A column is read as soon as it was looked at: its part of the file is at hand.
+        infos = (handle.obs_column(name) for name in handle.obs_column_names())
+        return _frame("obs", infos, self._column, pd.Index(self._dataset.obs_names))
 
     def __repr__(self) -> str:
         infos = self._dataset._handle.obs_columns()
@@ -214,16 +328,17 @@ class Obs:
 
 
 def _frame(
-    table: str, infos: list[tuple[str, str, bool, str]], column: Any, index: pd.Index[Any]
+    table: str, infos: Iterable[tuple[str, str, bool, str]], column: Any, index: pd.Index[Any]
 ) -> pd.DataFrame:
-    skipped = [f"{name} ({why})" for name, _, usable, why in infos if not usable]
-    columns = {}
-    for name, _, usable, _ in infos:
-        if usable:
-            try:
-                columns[name] = column(name).set_axis(index)
-            except ValueError as error:  # files hold it in types that do not fit together
-                skipped.append(f"{name} ({error})")
+    skipped, columns = [], {}
+    for name, _, usable, why in infos:
+        if not usable:
+            skipped.append(f"{name} ({why})")
+            continue
+        try:
+            columns[name] = column(name).set_axis(index)
+        except ValueError as error:  # files hold it in types that do not fit together
+            skipped.append(f"{name} ({error})")
     if skipped:
         warnings.warn(f"{table} columns left out: {', '.join(skipped)}", stacklevel=3)
     return pd.DataFrame(columns, index=index)
@@ -232,10 +347,10 @@ def _frame(
 class Dataset:
     """The rows of one or more files as one matrix with obs and var; or a selection of its rows and genes.
 
-    Made by `open`, by selecting (``ds[rows, genes]``) and by `split`. A selection is a set of rows: they stay in
-    file order, whatever the order they were asked in. Rows have two numbers: a *global* number over all
+    Made by `open`, by selecting (``ds[rows, genes]``), by `split` and by joining selections: ``a | b``, ``a & b``,
+    ``a - b``. A selection is a set of rows in file order. Rows have two numbers: a *global* number over all
     rows of all files, which never changes and is what ``batch.index`` holds, and a *position* in this
-    Dataset.
+    Dataset, which is what ``ds[rows]``, ``ds.obs`` and ``ds.obs_names`` count: `positions` gives one for the other.
 
     Examples
     --------
@@ -308,8 +423,29 @@ class Dataset:
 
     @functools.cached_property
     def obs_names(self) -> pd.Index[Any]:
-        """Names of the rows. Read at the first use; not necessarily unique."""
-        return pd.Index(self._handle.obs_names(), dtype=object)
+        """Names of the rows, by position. Read at the first use; not necessarily unique.
+
+        Python's strings take about 70 bytes a row, which ``index_memory`` does not count. `Batch.obs_names` has
+        those of a batch, whatever is selected: ``ds[50:].obs_names[batch.index]`` would be those of other rows.
+        """
+        return ObsNames.of(self._handle.obs_names())
+
+    def _names_of(self, index: Any) -> pd.Index[Any]:
+        """The names of global rows; missing for -1."""
+        rows = np.ascontiguousarray(host_array(index), dtype=np.int64)
+        names = np.full(len(rows), None, dtype=object)
+        real = rows >= 0
+        found, read_again = self._native().names_of(rows[real])
+        names[real] = found
+        if read_again and not self._files.warned_of_names:
+            self._files.warned_of_names = True
+            warnings.warn(
+                "obs_names of batches: the names do not fit into half of what index_memory has left, so they are read "
+                "from the files again for every batch. penstock.open(..., index_memory=...) with twice 8 bytes and "
+                "the name's length for each row keeps them",
+                stacklevel=3,
+            )
+        return pd.Index(names, dtype=object)
 
     @functools.cached_property
     def var_names(self) -> pd.Index[Any]:
@@ -338,7 +474,7 @@ class Dataset:
     @property
     def files(self) -> list[_core.FileInfo]:
         """What open found in each file: ``path``, ``n_obs``, ``first_row``, ``selected``, ``file_bytes``, ``entries``
-        (stored non-zeros) and ``layout``."""
+        (stored values: all of a dense matrix, else its non-zeros) and ``layout``."""
         return self._handle.files()
 
     @property
@@ -347,8 +483,9 @@ class Dataset:
         return int(self._handle.index_bytes)
 
     @property
-    def notes(self) -> list[str]:
-        """Advice found at open, in words: for instance that X is not counts but ``raw/X`` is."""
+    def notes(self) -> list[Note]:
+        """Advice in words: for instance that X is not counts but ``raw/X`` is, or how many genes of a panel there
+        are. Each has a ``kind``, which stays the same when the words change."""
         return self._handle.notes()
 
     def locate(self, index: SupportsIndex) -> tuple[str, int]:
@@ -381,6 +518,38 @@ class Dataset:
         file, local = self._handle.locate(row)
         return self._handle.files()[file].path, local
 
+    def positions(self, index: Any) -> Any:
+        """Where global row numbers (of ``batch.index``) are in this Dataset: what `obs_names` and `obs` count.
+
+        Parameters
+        ----------
+        index
+            Global row numbers in any order, repeated or not: an array, a tensor on any device, a list, or one number.
+
+        Returns
+        -------
+        numpy.ndarray
+            int64, of the shape of ``index``; a number for a number.
+
+        Raises
+        ------
+        IndexError
+            There is no such row in these files.
+        ValueError
+            A row is not selected here; or it is -1, which marks a row that was repeated to even out the batches of
+            several ranks: leave those out, ``index[index >= 0]``.
+
+        Examples
+        --------
+        >>> val = ds.split([0.9, 0.1])[1]
+        >>> for batch in penstock.Loader(val, shuffle=True):
+        ...     scores[val.positions(batch.index)] = model(batch.dense())
+        >>> val.to_anndata(val.positions(batch.index))  # the rows of the batch, in its order
+        """
+        rows = host_array(index)
+        found = self._handle.positions_of(global_rows(rows, int(self._handle.n_obs_total)))
+        return found.reshape(rows.shape)[()]
+
     def categories(self, column: str) -> list[str]:
         """The categories that batches code a column by.
 
@@ -406,10 +575,45 @@ class Dataset:
         >>> ds.categories("cell_line")[:2]
         ['A498', 'A549']
         """
-        known = self.obs.columns
-        if column not in known:
-            raise not_found("obs has no column", column, known)
+        self._check_obs(column)
         return self._handle.categories(column)
+
+    @property
+    def obsm_entries(self) -> dict[str, ObsmEntry]:
+        """The entries of obsm of the first file, by name; each is opened, and none read.
+
+        Examples
+        --------
+        >>> ds.obsm_entries
+        {'X_pca': ObsmEntry(width=50, dtype='float32', columns=None, problem='')}
+        """
+        return {
+            name: ObsmEntry(int(width), dtype, list(columns) or None, problem)
+            for name, width, dtype, columns, problem in self._handle.obsm_entries()
+        }
+
+    def _check_obs(self, column: object) -> None:
+        known = self._handle.obs_column_names()
+        if column not in known and column != FILE_COLUMN:
+            raise not_found("obs has no column", column, known)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """What AnnData has and a Dataset has not: says where it is."""
+            if name.startswith("_"):
+                raise AttributeError(name)
+            what = f"a Dataset has no {name!r}"
+            if name in _INSTEAD:
+                others = self._handle.other_matrices() if name in ("layers", "raw") else []
+                there = f" (this file has {', '.join(others)})" if others else ""
+                raise AttributeError(f"{what}: {_INSTEAD[name]}{there}")
+            columns = self._handle.obs_column_names()
+            if name in columns:
+                raise AttributeError(f"{what}, but obs has: ds.obs[{name!r}]")
+            public = [known for known in dir(type(self)) if not known.startswith("_")]
+            hint = near_names(name, [*public, *columns])
+            raise AttributeError(f"{what}; {hint}" if hint else what)
 
     # --- selections ---
 
@@ -419,18 +623,21 @@ class Dataset:
         Parameters
         ----------
         key
-            Rows: a slice, a boolean mask, integer positions or one position. Genes: the same, or names
-            (``"TP53"``, ``["TP53", "MYC"]``). Rows stay in file order; genes come in the order asked for.
-            See `select_vars` for names that may be missing, or of another column of var.
+            Rows: a slice, a boolean mask, ascending positions or one position. Genes: the same in any order, or names
+            (``"TP53"``, ``["TP53", "MYC"]``). A mask that is a Series is aligned by its index, which holds the
+            positions or the names of obs (or var) in any order, as in pandas. `select_rows` takes global row numbers,
+            `select_vars` names that may be missing, or of another column of var.
 
         Raises
         ------
         IndexError
             A position is out of range, or a mask has the wrong length.
         KeyError
-            A gene is not there; near names are suggested.
+            A gene is not there; near names, or the column of var that has it, are suggested (see `select_vars`).
         ValueError
-            A position or gene is given twice, or a name is that of several genes.
+            Positions are not in file order, or one is given twice: a Dataset is a set of rows in file order, so take
+            ``ds[np.sort(positions)]``, or ``ds.to_anndata(positions)``, which keeps order and repeats. A gene is given
+            twice, or its name is that of several genes. The index of a mask says nothing about these rows.
 
         Examples
         --------
@@ -457,7 +664,7 @@ class Dataset:
             raise TypeError(f"genes are selected by names, slice, mask or positions, not by {genes!r}")
         if isinstance(genes, (int, np.integer)):
             genes = [int(genes)]
-        genes = _as_array(genes)
+        genes = as_array(genes, self, "var")
         if genes.ndim != 1:
             raise IndexError(f"genes must have one dimension, not {genes.ndim}")
         if genes.dtype == bool:
@@ -493,12 +700,15 @@ class Dataset:
             the gene; None: `var_names`.
         missing
             Names that are not there: ``"error"``; ``"drop"`` leaves them out; ``"zero"`` makes each a gene of
-            zeros under the name asked for, so that a model's panel keeps its width.
+            zeros under the name asked for, so that a model's panel keeps its width. Of ``"drop"`` and ``"zero"``,
+            `notes` and the plan say how many names were found; that none is there is an error all the same.
 
         Raises
         ------
         KeyError
-            A name, or the key, is not there; near names are suggested.
+            A name, or the key, is not there. Where names are in another column of var, or differ in letter case, a
+            version suffix (ENSG00000141510.4), blanks or a byte order mark, the message says so, and so do `notes`;
+            else near names are suggested.
         ValueError
             A name is given twice, or is that of several genes.
 
@@ -507,11 +717,39 @@ class Dataset:
         >>> panel = ds.select_vars(model.genes, key="gene_symbol", missing="zero")
         >>> panel.n_vars == len(model.genes)
         True
+        >>> panel.notes
+        ["1,198 of 1,200 genes asked for by var 'gene_symbol' were found; missing, columns of zeros: 'GAGE1', 'XAGE5'"]
         """
         if isinstance(names, str):
             raise TypeError(f'names must be a list of names: select_vars(["{names}"])')
         wanted = _names(np.asarray(list(names), dtype=object))
         return self._make(self._files, self._handle.select_var_names(wanted, key or "", missing))
+
+    def select_rows(self, index: Any) -> Dataset:
+        """The rows with these global numbers (of ``batch.index``), which are rows of this Dataset.
+
+        Parameters
+        ----------
+        index
+            Global row numbers: an array, a tensor, a list, or one number. A set: their order does not matter, and one
+            that is repeated counts once. `selection`.rows has those of a Dataset.
+
+        Returns
+        -------
+        Dataset
+            The rows in file order.
+
+        Raises
+        ------
+        IndexError, ValueError, TypeError
+            As `positions`.
+
+        Examples
+        --------
+        >>> hard = torch.cat([batch.index[loss_of(batch) > 2] for batch in loader])
+        >>> again = penstock.Loader(ds.select_rows(hard), batch_size=1024)
+        """
+        return self._make(self._files, self._handle.select_positions(np.unique(self.positions(index))))
 
     def _select(self, key: Any) -> _core.Dataset:
         n = self.n_obs
@@ -520,38 +758,59 @@ class Dataset:
         if isinstance(key, slice):
             start, stop, step = key.indices(n)
             count = len(range(start, stop, step))
-            if step < 0:  # the same rows, ascending
-                start, step = start + (count - 1) * step, -step
-            return self._handle.select_slice(
-                start if count else 0, start + count * step if count else 0, step
-            )
-        if isinstance(key, (bool, np.bool_, str, bytes)):
-            raise TypeError(f"rows are selected by slice, mask or positions, not by {key!r}")
-        if isinstance(key, (int, np.integer)):
-            key = [int(key)]
-        return self._select_array(_as_array(key), n)
-
-    def _select_array(self, rows: np.ndarray[Any, Any], n: int) -> _core.Dataset:
-        if rows.ndim == 0:
-            raise TypeError(f"rows are selected by slice, mask or positions, not by {rows}")
-        if rows.ndim != 1:
-            raise IndexError(f"rows must have one dimension, not {rows.ndim}")
+            if step < 0 and count > 1:
+                raise ValueError(
+                    f"a slice with step {step} turns the rows round, but a Dataset is a set of rows in file order; "
+                    "to_anndata(slice) keeps the order asked for"
+                )
+            if count < 2:
+                return self._handle.select_slice(start, start + count, 1)
+            return self._handle.select_slice(start, start + count * step, step)
+        rows = row_array(key, self)
         if rows.dtype == bool:
-            if len(rows) != n:
-                raise IndexError(f"the mask has {len(rows):,} entries for {n:,} rows")
             return self._handle.select_mask(np.ascontiguousarray(rows).view(np.uint8))
-        if rows.size == 0:
-            return self._handle.select_slice(0, 0, 1)
-        if rows.dtype.kind not in "iu":
+        refuse_another_order(rows)
+        return self._handle.select_positions(rows)
+
+    # --- joining selections ---
+
+    def __or__(self, other: Dataset) -> Dataset:
+        """Rows that one of two selections has, or both: ``a | b``. See `__sub__`."""
+        return self._join(other, "either", "|")
+
+    def __and__(self, other: Dataset) -> Dataset:
+        """Rows that both selections have: ``a & b``. See `__sub__`."""
+        return self._join(other, "both", "&")
+
+    def __sub__(self, other: Dataset) -> Dataset:
+        """Rows of the first selection that the second does not have: ``a - b``.
+
+        Both are selections of the same files in the same order with the same genes; copies that were pickled or
+        opened for themselves count. The result is in file order.
+
+        Raises
+        ------
+        ValueError
+            The files, what was asked of `open`, or the genes differ; the message says which.
+
+        Examples
+        --------
+        >>> control = ds.query("drug == 'DMSO_TF'")
+        >>> treated = ds - control
+        >>> both = ds.query("n_counts > 500") & treated
+        """
+        return self._join(other, "without", "-")
+
+    def _join(self, other: Any, how: str, sign: str) -> Dataset:
+        if not isinstance(other, Dataset):
             raise TypeError(
-                f"rows are selected by slice, mask or integer positions, not by {rows.dtype}; for obs names: "
-                "ds[ds.obs_names.isin(names)]"
+                f"a {sign} b joins two selections, not a Dataset and a {type(other).__name__}: for a mask or positions "
+                f"write a {sign} ds[mask], where ds is what the mask is of"
             )
-        positions = rows.astype(np.int64)
-        positions[positions < 0] += n
-        if positions.min() < 0 or positions.max() >= n:
-            raise IndexError(f"a position is out of range for {n:,} rows")
-        return self._handle.select_positions(positions)
+        differs = difference(self, other)
+        if differs:
+            raise ValueError(f"a {sign} b joins selections of the same files and genes: {differs}")
+        return self._make(self._files, self._handle.join_rows(other._handle, how))
 
     def query(self, expression: str, **params: Any) -> Dataset:
         """The rows for which an expression holds, in the grammar of ``pandas.DataFrame.query``.
@@ -598,7 +857,7 @@ class Dataset:
 
     @property
     def selection(self) -> Selection:
-        """Which rows are selected, to be saved and loaded: ``ds.selection.save(path)``."""
+        """Which rows are selected: ``ds.selection.rows``; to be saved and loaded: ``ds.selection.save(path)``."""
         return Selection(self)
 
     def __iter__(self) -> NoReturn:
@@ -617,8 +876,8 @@ class Dataset:
         fractions: Mapping[str, float],
         *,
         seed: int = 0,
-        group_by: str | Sequence[str] | None = None,
-        stratify_by: str | Sequence[str] | None = None,
+        group_by: str | Sequence[str] | npt.ArrayLike | None = None,
+        stratify_by: str | Sequence[str] | npt.ArrayLike | None = None,
         unit: str | int = "auto",
     ) -> dict[str, Dataset]: ...
     @overload
@@ -627,8 +886,8 @@ class Dataset:
         fractions: Sequence[float],
         *,
         seed: int = 0,
-        group_by: str | Sequence[str] | None = None,
-        stratify_by: str | Sequence[str] | None = None,
+        group_by: str | Sequence[str] | npt.ArrayLike | None = None,
+        stratify_by: str | Sequence[str] | npt.ArrayLike | None = None,
         unit: str | int = "auto",
     ) -> list[Dataset]: ...
     def split(
@@ -636,8 +895,8 @@ class Dataset:
         fractions: Sequence[float] | Mapping[str, float],
         *,
         seed: int = 0,
-        group_by: str | Sequence[str] | None = None,
-        stratify_by: str | Sequence[str] | None = None,
+        group_by: str | Sequence[str] | npt.ArrayLike | None = None,
+        stratify_by: str | Sequence[str] | npt.ArrayLike | None = None,
         unit: str | int = "auto",
     ) -> list[Dataset] | dict[str, Dataset]:
         """Disjoint random parts.
@@ -653,8 +912,11 @@ class Dataset:
             An obs column, or several for their combinations: rows with the same value are a group, which no two
             parts share. Strings, categories, integers or booleans; a missing value is a group of its own. Sizes
             are as near to the fractions as whole groups allow (a greedy assignment, larger groups first).
+            Or labels that are no column: an array, a Series or a Categorical with one for each selected row, in the
+            order of ``obs``; a Series whose index holds the ``obs_names``, or the positions 0 to n - 1, in any order
+            is aligned by it. A list of strings names columns.
         stratify_by
-            An obs column, or several: each part gets every class's fraction, rounded down or up. With
+            An obs column, or several, or labels: each part gets every class's fraction, rounded down or up. With
             ``group_by`` too, classes are balanced as well as whole groups allow, approximately.
         unit
             Rows of a run that stays together: ``"row"`` (1), a number, or ``"auto"``: single rows below
@@ -670,11 +932,13 @@ class Dataset:
         ------
         ValueError
             The fractions are not positive or sum to more than 1; there are fewer groups than parts; a column
-            holds floats, or more than 65,536 different strings.
+            holds floats, or more than 65,536 different strings; labels are floats, of several kinds, or not one for
+            each row.
         KeyError
             There is no such column.
         MemoryBudgetError
-            The codes of the columns (1 to 4 bytes a row) do not fit into what ``index_memory`` has left.
+            The codes of the columns (1 to 4 bytes a row, and 4 of labels) do not fit into what ``index_memory`` has
+            left.
 
         Examples
         --------
@@ -682,14 +946,19 @@ class Dataset:
         >>> parts = ds.split({"train": 0.8, "val": 0.1, "test": 0.1}, group_by="donor")
         >>> parts["val"].n_obs
         9120
+        >>> train, val = ds.split([0.9, 0.1], group_by=ds.obs_names.str.split("-").str[1])
         """
         values = list(fractions.values()) if isinstance(fractions, Mapping) else fractions
+        groups, group_labels = columns_or_labels(group_by, self, "group_by")
+        classes, class_labels = columns_or_labels(stratify_by, self, "stratify_by")
         handles = self._handle.split(
             [float(f) for f in values],
             checked_seed(seed),
-            self._obs_names_of(group_by, "group_by"),
-            self._obs_names_of(stratify_by, "stratify_by"),
+            groups,
+            classes,
             rows_of_unit(unit),
+            group_labels,
+            class_labels,
         )
         parts = [self._make(self._files, handle) for handle in handles]
         return dict(zip(fractions, parts, strict=True)) if isinstance(fractions, Mapping) else parts
@@ -699,8 +968,8 @@ class Dataset:
         k: int,
         *,
         seed: int = 0,
-        group_by: str | Sequence[str] | None = None,
-        stratify_by: str | Sequence[str] | None = None,
+        group_by: str | Sequence[str] | npt.ArrayLike | None = None,
+        stratify_by: str | Sequence[str] | npt.ArrayLike | None = None,
         unit: str | int = "auto",
     ) -> Folds:
         """K pairs (train, test) for cross-validation; each row is in exactly one test part.
@@ -733,38 +1002,28 @@ class Dataset:
         if not 2 <= k <= self.n_obs:
             raise ValueError(f"k={k} must be from 2 to the number of rows, {self.n_obs:,}")
         tests = self.split([1 / k] * k, seed=seed, group_by=group_by, stratify_by=stratify_by, unit=unit)
-        return Folds(tests, self._without)
-
-    def _without(self, part: Dataset) -> Dataset:
-        return self._make(self._files, self._handle.select_without(part._handle))
-
-    def _obs_names_of(self, columns: str | Sequence[str] | None, argument: str) -> list[str]:
-        """The obs columns of an argument, which exist."""
-        if columns is None:
-            return []
-        names = [columns] if isinstance(columns, str) else list(columns)
-        if not names:
-            raise ValueError(f"{argument}=[] names no column; leave it out")
-        known = self.obs.columns
-        for name in names:
-            if name not in known:
-                raise not_found("obs has no column", name, known)
-        return names
+        return Folds(tests, self.__sub__)
 
     # --- a look ---
 
-    def to_anndata(self, rows: Any = None) -> AnnData:
+    def to_anndata(self, rows: Any = None, *, obsm: str | Sequence[str] = ()) -> AnnData:
         """Rows in memory as an AnnData, for a look; training streams through a `Loader`.
 
         Parameters
         ----------
         rows
-            As in ``ds[rows]``; None: all, if they are at most 100,000.
+            As in ``ds[rows]``, but in any order, repeated or not: the result has them as asked, as in anndata. None:
+            all, if they are at most 100,000. Positions are counted, not global numbers: the rows of a batch are
+            ``ds.positions(batch.index)``.
+        obsm
+            Entries of obsm to read, too; those of a DataFrame come as one, with the columns that are numbers.
 
         Returns
         -------
         anndata.AnnData
-            X as CSR in the stored type, obs and var; columns that cannot be read are left out with a warning.
+            X as CSR in the stored type, obs and var; columns that cannot be read are left out with a warning. Of a
+            Dataset of ``matrix="layers/NAME"``, ``layers[NAME]`` holds the matrix where the file has it, and X a copy.
+            ``"raw/X"`` is X, and ``raw`` is empty.
 
         Raises
         ------
@@ -777,25 +1036,40 @@ class Dataset:
         --------
         >>> ds.to_anndata(slice(0, 1000))
         AnnData object with n_obs × n_vars = 1000 × 62710
+        >>> neighbours = ds.to_anndata([812, 14, 3077])  # in this order
         """
         try:
             from anndata import AnnData
         except ImportError as error:
-            raise ImportError('to_anndata needs anndata: pip install "penstock[anndata]"') from error
+            raise ImportError("to_anndata needs anndata: pip install anndata") from error
         import scipy.sparse as sp
 
         if rows is None and self.n_obs > _LOOK:
             raise ValueError(
                 f"to_anndata() of {self.n_obs:,} rows would fill memory: to_anndata(slice(0, 1000))"
             )
-        part = self if rows is None else self[rows]
-        n_rows, n_cols, indptr, indices, values, dtype = part._handle.read_rows(
-            np.arange(part.n_obs, dtype=np.int64)
-        )
+        # Metadata is read once for each row, and in file order.
+        asked = positions_asked(slice(None) if rows is None else rows, self)
+        unique, order = np.unique(asked, return_inverse=True)
+        part = self._make(self._files, self._handle.select_positions(unique))
+        n_rows, n_cols, indptr, indices, values, dtype = part._handle.read_rows(order)
         matrix = sp.csr_matrix((values.view(np.dtype(dtype)), indices, indptr), shape=(n_rows, n_cols))
-        obs, var = part.obs.to_frame(), self.var.copy()
+        obs, var = part.obs.to_frame().iloc[order], self.var.copy()
         obs.index, var.index = obs.index.astype(str), var.index.astype(str)
-        return AnnData(X=matrix, obs=obs, var=var)
+        _, is_layer, layer = self.matrix.partition("layers/")
+        vectors = {
+            name: part._read_obsm(name, order, obs.index)
+            for name in ([obsm] if isinstance(obsm, str) else obsm)
+        }
+        # A copy: what is done to X in place must not reach the counts.
+        layers = {layer: matrix.copy()} if is_layer else None
+        return AnnData(X=matrix, obs=obs, var=var, layers=layers, obsm=vectors or None)
+
+    def _read_obsm(self, name: str, positions: np.ndarray[Any, Any], index: pd.Index[Any]) -> Any:
+        """An entry of obsm, by position."""
+        n_rows, width, values, dtype, columns = self._handle.read_obsm(name, positions)
+        array = values.view(np.dtype(dtype)).reshape(n_rows, width)
+        return pd.DataFrame(array, index=index, columns=columns) if columns else array
 
     def _lines(self) -> tuple[str, list[tuple[str, str]]]:
         files = self.files
@@ -809,7 +1083,7 @@ class Dataset:
             f"Dataset: {self.n_obs:,}{of} obs × {self.n_vars:,}{of_genes} vars, {len(files)} "
             f"file{'' if len(files) == 1 else 's'}, {layout}, {size} on disk"
         )
-        columns = [name for name, *_ in self._handle.obs_columns()]
+        columns = self._handle.obs_column_names()
         shown = ", ".join(columns[:12]) + (f", ... ({len(columns)} columns)" if len(columns) > 12 else "")
         lines = [
             ("matrix", f"{self.matrix}: {files[0].layout}" if files else self.matrix),
@@ -846,12 +1120,13 @@ class Dataset:
             selected[self._handle.global_rows(first, min(_CHUNK, n - first))] = True
         return np.packbits(selected)
 
-    def _genes(self) -> tuple[np.ndarray[Any, Any], list[str]] | None:
-        """The opened files' gene that each gene is, and its name; None: all of them."""
+    def _genes(self) -> _Genes | None:
+        """The opened files' gene that each gene is, its name, and what selecting them by name had to say; None: all
+        of them."""
         columns = self._handle.var_columns_opened()
         if self.n_vars > 0 and columns.size == 0:
             return None
-        return columns, self._handle.var_names()
+        return columns, self._handle.var_names(), self._handle.var_notes()
 
     def __reduce__(self) -> tuple[Any, ...]:
         files = self._files
@@ -925,6 +1200,18 @@ class Selection:
         ds = self._dataset
         return ds._make(ds._files, ds._handle.load_selection(os.path.expanduser(os.fspath(path))))
 
+    @property
+    def rows(self) -> npt.NDArray[np.int64]:
+        """The global numbers of the rows, ascending: int64, made anew at each use, 8 bytes a row.
+
+        Examples
+        --------
+        >>> ds[50:].selection.rows[:3]
+        array([50, 51, 52])
+        >>> same = ds.select_rows(ds[50:].selection.rows)
+        """
+        return self._dataset._handle.global_rows(0, len(self._dataset))
+
     def __len__(self) -> int:
         return len(self._dataset)
 
@@ -958,17 +1245,6 @@ def _parameter(name: str, value: Any) -> Any:
     return value
 
 
-def _as_array(rows: Any) -> np.ndarray[Any, Any]:
-    """Masks and positions from lists, numpy arrays, tensors, and pandas objects (by position, not by label)."""
-    if isinstance(rows, (pd.Series, pd.Index, pd.api.extensions.ExtensionArray)):
-        if pd.api.types.is_bool_dtype(rows.dtype):
-            if rows.isna().any():
-                raise ValueError("the mask has missing values: use mask.fillna(False)")
-            return np.asarray(rows, dtype=bool)
-        return np.asarray(rows)
-    return np.asarray(rows)
-
-
 def _names(names: np.ndarray[Any, Any]) -> list[str]:
     wrong = next((name for name in names.tolist() if not isinstance(name, str)), None)
     if wrong is not None:
@@ -981,7 +1257,7 @@ def _reopen(
     n_obs: int,
     n_total: int,
     selection: np.ndarray[Any, Any] | None,
-    genes: tuple[np.ndarray[Any, Any], list[str]] | None,
+    genes: _Genes | None,
 ) -> _core.Dataset:
     handle = files.reopen()
     if handle.n_obs_total != n_total:
@@ -999,7 +1275,7 @@ def _unpickle(
     n_obs: int,
     n_total: int,
     selection: np.ndarray[Any, Any] | None,
-    genes: tuple[np.ndarray[Any, Any], list[str]] | None,
+    genes: _Genes | None,
 ) -> Dataset:
     files = _Files(paths, options)
     return Dataset._make(files, _reopen(files, n_obs, n_total, selection, genes))

@@ -8,7 +8,7 @@ from typing import Any
 
 from penstock import _core
 
-__all__ = ["compare_ranks", "decode_threads", "distributed", "resolve_rank"]
+__all__ = ["compare_ranks", "decode_threads", "distributed", "find_share", "resolve_rank", "worker_number"]
 
 
 def _env_int(name: str) -> int | None:
@@ -62,6 +62,26 @@ def resolve_rank() -> tuple[int, int]:
     if not 0 <= rank < world_size:
         raise ValueError(f"environment has RANK={rank} and WORLD_SIZE={world_size}")
     return rank, world_size
+
+
+def worker_number() -> tuple[int, int] | None:
+    """(id, number of workers) in a DataLoader worker."""
+    if sys.modules.get("torch") is None:
+        return None
+    from penstock import torch
+
+    return torch.worker_number()
+
+
+def find_share(given: tuple[int, int] | None, hint: tuple[int, int] | None) -> tuple[int, int]:
+    """(rank, world size) of this process: what was given, or what its surroundings say."""
+    if given is not None:
+        return given
+    found = resolve_rank()
+    # A spawned DataLoader worker has no torch.distributed: what held where it was pickled, holds.
+    if found == (0, 1) and hint is not None and worker_number() is not None:
+        return hint
+    return found
 
 
 def decode_threads() -> int:

@@ -40,8 +40,8 @@ class PenstockDataModule(_Base):
         Datasets, None where there is none. A split by names fits: ``PenstockDataModule(**ds.split({"train": 0.8,
         "val": 0.1, "test": 0.1}, group_by="donor"))``.
     memory
-        Of all loaders together: bytes, text such as ``"2GB"``, or a `penstock.MemoryBudget`. A loader takes half of
-        what is free when it is made, the training loader first.
+        Of all loaders together: bytes, text such as ``"2GB"``, which are shared evenly by as many loaders as there are
+        Datasets, or a `penstock.MemoryBudget` of yours, of which each loader takes a share.
     evaluation
         Options of `penstock.Loader` for val, test and predict where they differ: ``{"batch_size": 8192}``.
     **options
@@ -83,7 +83,8 @@ class PenstockDataModule(_Base):
             if option not in of_loader:
                 known = {*of_loader, *inspect.signature(type(self)).parameters} - {"options"}
                 raise TypeError(str(not_found("PenstockDataModule has no option", option, sorted(known))))
-        self._budget = memory if isinstance(memory, MemoryBudget) else MemoryBudget(memory)
+        given = sum(dataset is not None for dataset in self._datasets.values())
+        self._budget = memory if isinstance(memory, MemoryBudget) else MemoryBudget(memory, loaders=given)
         self._options = options
         same = {name: value for name, value in options.items() if name not in _TRAINING}
         self._evaluation = {**same, "shuffle": False, **(evaluation or {})}
@@ -108,12 +109,14 @@ class PenstockDataModule(_Base):
             raise KeyError(f"this PenstockDataModule has no {name} Dataset")
         options = self._options_of(name)
         if name != "train" and self._datasets["train"] is not None:
-            # First the one that gets half of the budget; its codes are everybody's.
+            # Its codes are everybody's.
             codes = self.loader("train").categories
             obs = options.get("obs", ())
             names = [obs] if isinstance(obs, str) else list(obs)
             given = obs if isinstance(obs, Mapping) else {}
-            options["obs"] = {column: given.get(column) or codes.get(column) for column in names}
+            options["obs"] = {
+                column: codes.get(column) if given.get(column) is None else given[column] for column in names
+            }
         self._loaders[name] = Loader(dataset, memory=self._budget, **options)
         return self._loaders[name]
 

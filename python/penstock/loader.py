@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
 import json
-import operator
 import os
-import re
 import sys
 import warnings
-import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, overload
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from penstock import _core
 from penstock.ahead import AheadEpoch
-from penstock.batch import Batch, make_batch
-from penstock.budget import MemoryBudget, parse_memory
+from penstock.batch import Batch
+from penstock.budget import MemoryBudget
+from penstock.checkpoint import Resume, as_text, fingerprint, state_of
 from penstock.dataset import Dataset
-from penstock.distributed import compare_ranks, decode_threads, distributed, resolve_rank
-from penstock.errors import not_found
+from penstock.distributed import compare_ranks, distributed, find_share, worker_number
+from penstock.epoch import Epoch, epoch_counter
+from penstock.errors import options_hinted
+from penstock.in_process import InProcess
+from penstock.options import INSTEAD, checked_options, integer
 from penstock.plan import Mixing, Plan
-from penstock.sampling import checked_balance, checked_weights
+from penstock.reporting import stats_in, versions
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -34,142 +30,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Loader"]
 
-
-def _integer(value: SupportsIndex, name: str, least: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name}={value!r} is not an integer") from None
-    if isinstance(value, bool) or not least <= number < 1 << 63:
-        raise ValueError(f"{name}={value!r} must be an integer of at least {least}")
-    return number
+_CLOSED = "loader closed: close() ends its iterators, too; make a new Loader to go on"
+_BEGUN_AGAIN = (
+    "another iter() of this loader began while this iterator had batches left, and a loader reads one epoch at a time. "
+    "For a loop inside a loop, or zip(), make a second Loader of the same Dataset; both can share one MemoryBudget, "
+    "memory=budget"
+)
+_LOADED = "load_state_dict() was called while this iterator had batches left: iter() again goes on where the state says"
 
 
-def _target(value: float | None) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, (bool, str)):
-        raise TypeError(f"normalize_total={value!r} is not a number: the sum that rows get, 1e4 for instance")
-    return float(value)
-
-
-def _choice(value: SupportsIndex | None, name: str) -> int:
-    """A number of at least 1, or the engine's choice, which it calls 0."""
-    return 0 if value is None else _integer(value, name, 1)
-
-
-def _dtype_name(dtype: Any) -> str:
-    """The name of a dtype given as text, numpy or torch dtype, or Python type."""
-    text = dtype if isinstance(dtype, str) else str(dtype)
-    if dtype is None or text.startswith("torch."):
-        return text.removeprefix("torch.")
-    try:
-        return str(np.dtype(dtype).name)
-    except TypeError:
-        return text
-
-
-def _labels(
-    obs: str | Sequence[str] | Mapping[str, Sequence[str] | None], dataset: Dataset
-) -> tuple[list[str], dict[str, list[str]]]:
-    """Columns that travel with the rows, and the categories given for some of them."""
-    names = [obs] if isinstance(obs, str) else list(obs)
-    known = list(dataset.obs.columns)
-    for name in names:
-        if name not in known:
-            raise not_found("obs has no column", name, known)
-    if len(set(names)) < len(names):
-        raise ValueError(f"obs={names!r} names a column twice")
-    categories: dict[str, list[str]] = {}
-    if isinstance(obs, Mapping):
-        for name, values in obs.items():
-            if values is None:
-                continue
-            if isinstance(values, (str, bytes)):
-                raise TypeError(f"the categories of {name!r} must be a list of strings, not one string")
-            categories[name] = [str(value) for value in values]
-            if len(set(categories[name])) < len(categories[name]):
-                raise ValueError(f"the categories given for {name!r} contain duplicates")
-    return names, categories
-
-
-def _versions() -> list[tuple[str, str]]:
-    """Of Python and of what is loaded beside penstock."""
-    found = [("Python", sys.version.split()[0]), ("numpy", np.__version__)]
-    if sys.modules.get("torch") is not None:
-        found.append(("torch", str(sys.modules["torch"].__version__)))
-    return found
-
-
-@dataclasses.dataclass(frozen=True)
-class _Options:
-    """What the engine is asked for, but for rank and threads."""
-
-    batch_size: int
-    memory: int
-    shuffle: bool
-    seed: int
-    format: str
-    dtype: str
-    obs: list[str]
-    categories: dict[str, list[str]]
-    totals: bool
-    normalize_total: float | None
-    log1p: bool
-    epoch_size: int
-    balance: str
-    drop_last: bool
-    io_threads: int
-    window_rows: int
-    block_rows: int
-    slot_timeout: float
-    test_window_bytes: int
-
-
-class _PlainCounter:
-    """The number of the next epoch (see torch.EpochCounter)."""
-
-    def __init__(self, epoch: int) -> None:
-        self._epoch = epoch
-
-    def get(self) -> int:
-        return self._epoch
-
-    def set(self, epoch: int) -> None:
-        self._epoch = epoch
-
-
-class _Epoch(Iterator[Batch]):
-    """One pass over the batches. Ends when the loader begins another."""
-
-    __slots__ = ("__weakref__", "_categories", "_dlpack", "_engine", "_n_cols", "_names", "_wrap")
-
-    def __init__(self, engine: _core.Loader, kit: ModuleType, loader: Loader) -> None:
-        self._engine: _core.Loader | None = engine
-        self._wrap = kit.wrap
-        self._dlpack = kit.DLPACK
-        self._n_cols = loader._n_cols
-        self._names = loader._options.obs
-        self._categories = loader.categories
-
-    def __iter__(self) -> _Epoch:
-        return self
-
-    def __next__(self) -> Batch:
-        if self._engine is None:
-            raise StopIteration
-        parts = self._engine.next(self._dlpack)
-        if parts is None:
-            self._engine = None
-            raise StopIteration
-        x, obs, index, total = self._wrap(parts, self._n_cols, self._names)
-        return make_batch(x, obs, index, total, self._categories)
-
-    def end(self) -> None:
-        self._engine = None
-
-    def running(self) -> bool:
-        return self._engine is not None
+def _spawning() -> bool:
+    """What is pickled now goes to a process that multiprocessing starts."""
+    context: Any = sys.modules.get("multiprocessing.context")
+    return context is not None and context.get_spawning_popen() is not None
 
 
 if TYPE_CHECKING:
@@ -181,41 +54,21 @@ else:
     _Base = object
 
 
-@dataclasses.dataclass
-class _Process:
-    """What belongs to one process: made anew after fork and unpickling."""
-
-    pid: int
-    engine: _core.Loader | None = None
-    # (rank, world size) that the engine was made for.
-    share: tuple[int, int] | None = None
-    plan: Plan | None = None
-    categories: dict[str, list[str]] | None = None
-    # The iterator handed out last.
-    iterator: weakref.ref[_Epoch] | None = None
-    # With a transform, that iterator: its thread uses the engine until it has been settled.
-    ahead: AheadEpoch | None = None
-    # The epoch that peek() has begun and no iterator has taken yet.
-    peeked: int | None = None
-    # An iterator has been handed out, and nothing since then says where the next one begins.
-    iterated: bool = False
-    # Fingerprints of all ranks were compared for this engine.
-    compared: bool = False
-    # The number of the next epoch as this process knows it: a DataLoader's worker moves it on.
-    next_epoch: int | None = None
-    # A forked child keeps what its parent had, so that no destructor runs on it.
-    parent: _Process | None = None
-
-
 class Loader(_Base):
     """Shuffled (or ordered) batches of a `Dataset` inside a byte budget.
 
     A `torch.utils.data.IterableDataset` where torch is there. Each ``iter()`` begins the next epoch, also
-    after ``break``, and ends the iterator before it. The engine has its own threads: use the loader as it
-    is, or in a ``DataLoader(loader, batch_size=None, num_workers=0)``. In a DataLoader with workers, worker
-    0 yields everything and the others nothing.
+    after ``break``. It is for one loop and one thread at a time: an iterator that had batches left raises
+    RuntimeError when another one has begun, and so does what a second thread calls meanwhile. For two loops at
+    once make two loaders; they can share a `MemoryBudget`.
 
-    `state_dict` and `load_state_dict` checkpoint it inside an epoch, also for another number of ranks.
+    The engine has its own threads: use the loader as it is, or in a ``DataLoader(loader, batch_size=None,
+    num_workers=0)``. In a DataLoader with workers, worker 0 yields everything and the others nothing.
+
+    `state_dict` and `load_state_dict` checkpoint it inside an epoch, also for another number of ranks. A copy,
+    by pickle or ``copy.deepcopy``, goes on with the batch that comes next. A process that is started with the
+    loader, by fork or spawn, begins with the epoch that comes next, and counts its epochs by itself; only a
+    DataLoader's workers share the count with the process that they work for.
 
     The order of batches depends on the files, the selection, ``seed``, the epoch, ``world_size``,
     ``batch_size``, ``epoch_size``, ``balance``, ``weights``, ``block_rows`` and ``window_rows``, and on nothing
@@ -226,14 +79,16 @@ class Loader(_Base):
     dataset
         What to stream: a `Dataset` or a selection of one.
     batch_size
-        Rows per batch.
+        Rows per batch; more than there are: all in one. The last two batches share what is left where the last
+        would have a single row, so that none has, unless ``batch_size=1``. (With a ``batch_size`` of 2 or 3 they
+        may have up to 4 rows to that end.)
     memory
         Everything this loader may hold, in bytes: an int, text such as ``"2GB"``, or a `MemoryBudget` that
-        several loaders share. Half of it is the window in which rows are shuffled.
+        several loaders share, of which it takes one share. Half of it is the window in which rows are shuffled.
     shuffle
         False: file order, so that outputs line up with ``dataset.obs_names``.
     seed
-        Of the shuffle; the epoch's number is mixed in.
+        Of the shuffle, from 0 to 2**64 - 1; the epoch's number is mixed in.
     format
         ``"csr"`` or ``"dense"``.
     dtype
@@ -244,7 +99,11 @@ class Loader(_Base):
     obs
         Columns that travel with the rows: names, or a mapping {column: categories}. With a mapping, codes
         follow the categories given and values outside become -1: ``Loader(val,
-        obs=train_loader.categories)``.
+        obs=train_loader.categories)``. None: the column's own, or a column of numbers.
+    obsm
+        Entries of obsm that travel with the rows: a name or names, see `Dataset.obsm_entries`. Dense arrays, and the
+        numeric columns of DataFrames (a missing value of a nullable column is NaN); each needs the same width in
+        every file, and comes in the narrowest type that holds the values of all. Of AnnData files only.
     totals
         Adds ``batch.total``: the sum of each row over all genes of its file, float64 of shape (rows,), taken
         before genes are left out.
@@ -256,21 +115,26 @@ class Loader(_Base):
         only.
     transform
         A function of a `Batch`; iterating gives what it returns. It runs on one thread, one batch ahead of the
-        loop; an exception of it surfaces at the ``next()`` that would have returned its result, and iterating
-        can go on after it. What it allocates is outside ``memory``.
+        loop; an exception of it, or a result of None, surfaces at the ``next()`` that would have returned its result,
+        and iterating can go on after it. What it allocates is outside ``memory``. It may ask its own loader for
+        ``epoch``, ``len()``, ``state_dict()``, ``plan`` and ``stats()``, but not begin or end an epoch.
     epoch_size
         Rows of an epoch, over all ranks. None: every selected row once. Fewer are spread evenly over the data;
         with fewer than half of them, several epochs of large data share them, each reading another part.
     balance
         An obs column (categories, strings, integers or booleans) whose values come equally often, in an epoch
-        of ``epoch_size`` rows (None: as many as are selected). Rows without a value are an error.
+        of ``epoch_size`` rows (None: as many as are selected). Or labels that are no column: an array, a Series or
+        a Categorical with one for each selected row, in the order of ``obs`` (a Series: as its index says, see
+        ``weights``). Rows without a value are an error.
     weights
         How often rows come, relative to each other: numbers, one for each selected row in the order of ``obs``;
         the name of a numeric obs column; or ``{column: {value: weight}}``, where values that are not named, and
-        missing ones, weigh 1. Finite and at least 0. A row comes ``epoch_size * weight / sum of weights`` times,
-        rounded up or down; with ``balance``, weights count among the rows of the same value.
+        missing ones, weigh 1. Finite and at least 0. A Series whose index holds the ``obs_names``, or the positions
+        0 to n - 1, in any order is aligned by it; another index is refused. A row comes
+        ``epoch_size * weight / sum of weights`` times, rounded up or down; with ``balance``, weights count among the
+        rows of the same value.
     drop_last
-        Leave out the last batch when it is short.
+        Leave out the last batch when it is short. With fewer rows than a batch nothing comes; the plan says so.
     rank, world_size
         This process's share; give both or none. None: torch.distributed when it is initialised, else the
         environment's RANK and WORLD_SIZE (torchrun), else (0, 1), looked up when an epoch begins or at
@@ -292,13 +156,17 @@ class Loader(_Base):
         The plan does not fit; the message has the numbers and the ways out. While iterating: all batches
         are held.
     KeyError
-        ``obs`` names a column that is not there.
+        ``obs`` or ``obsm`` names what is not there.
     ValueError, TypeError
-        An option makes no sense.
+        An option makes no sense. Or a column of ``obs`` has an integer that labels do not hold: beyond int64, or
+        one of more than 53 bits where values may be missing; while iterating, if the column is read with the rows.
     ImportError
         ``to="torch"`` without torch.
     CorruptFileError, OSError
         While iterating: a read failed. The loader is then finished.
+    RuntimeError
+        While iterating: another ``iter()``, `load_state_dict` or `close` ended the iterator, or another thread is using
+        the loader.
 
     Examples
     --------
@@ -310,8 +178,6 @@ class Loader(_Base):
     """
 
     _plain_class: type[Loader]
-    # Tests only: bytes of window pages to really have.
-    _test_window_bytes = 0
 
     def __new__(cls, *args: Any, to: str = "torch", **kwargs: Any) -> Self:
         if to == "torch" or (to == "numpy" and sys.modules.get("torch") is not None):
@@ -321,12 +187,13 @@ class Loader(_Base):
                 if to == "numpy":
                     return object.__new__(cls)
                 raise ImportError(
-                    'batches of torch tensors need torch: pip install "penstock[torch]", '
+                    "batches of torch tensors need torch: pip install torch, "
                     'or Loader(..., to="numpy") for numpy and scipy'
                 ) from error
             return object.__new__(iterable_class(cls))
         return object.__new__(cls)
 
+    @options_hinted("penstock.Loader", INSTEAD)
     def __init__(
         self,
         dataset: Dataset,
@@ -339,12 +206,13 @@ class Loader(_Base):
         dtype: Any = "float32",
         to: str = "torch",
         obs: str | Sequence[str] | Mapping[str, Sequence[str] | None] = (),
+        obsm: str | Sequence[str] = (),
         totals: bool = False,
         normalize_total: float | None = None,
         log1p: bool = False,
         transform: Callable[[Batch], Any] | None = None,
         epoch_size: int | None = None,
-        balance: str | None = None,
+        balance: str | npt.ArrayLike | None = None,
         weights: npt.ArrayLike | str | Mapping[str, Mapping[Any, float]] | None = None,
         drop_last: bool = False,
         rank: int | None = None,
@@ -355,184 +223,124 @@ class Loader(_Base):
         block_rows: int | None = None,
         slot_timeout: float = 10.0,
     ) -> None:
-        if not isinstance(dataset, Dataset):
-            raise TypeError(
-                f"Loader takes a penstock.Dataset, not {type(dataset).__name__}: Loader(penstock.open(path))"
-            )
-        if to not in ("torch", "numpy"):
-            raise ValueError(f'to={to!r} is not known: use "torch" or "numpy"')
-        if (rank is None) != (world_size is None):
-            raise ValueError("give both rank and world_size, or none of them")
-        self._share: tuple[int, int] | None = None
-        if rank is not None and world_size is not None:
-            self._share = _integer(rank, "rank", 0), _integer(world_size, "world_size", 1)
-            if self._share[0] >= self._share[1]:
-                raise ValueError(f"rank={rank} must be less than world_size={world_size}")
-        if not float(slot_timeout) >= 0:
-            raise ValueError(f"slot_timeout={slot_timeout!r} must be seconds, at least 0")
-        if transform is not None and not callable(transform):
-            raise TypeError(f"transform must be a function of a batch, not {transform!r}")
-        names, categories = _labels(obs, dataset)
-        self._transform = transform
-        self._dataset = dataset
-        self._weights = checked_weights(weights, dataset)
-        self._budget = memory if isinstance(memory, MemoryBudget) else None
-        self._to = to
-        self._threads = _choice(threads, "threads")
-        self._options = _Options(
-            batch_size=_integer(batch_size, "batch_size", 1),
-            memory=0 if isinstance(memory, MemoryBudget) else parse_memory(memory, "memory"),
-            shuffle=bool(shuffle),
-            seed=_integer(seed, "seed", 0),
+        self._options = checked_options(
+            dataset,
+            batch_size=batch_size,
+            memory=memory,
+            shuffle=shuffle,
+            seed=seed,
             format=format,
-            dtype=_dtype_name(dtype),
-            obs=names,
-            categories=categories,
-            totals=bool(totals),
-            normalize_total=_target(normalize_total),
-            log1p=bool(log1p),
-            epoch_size=_choice(epoch_size, "epoch_size"),
-            balance=checked_balance(balance, dataset),
-            drop_last=bool(drop_last),
-            io_threads=_choice(io_threads, "io_threads"),
-            window_rows=_choice(window_rows, "window_rows"),
-            block_rows=_choice(block_rows, "block_rows"),
-            slot_timeout=float(slot_timeout),
-            test_window_bytes=self._test_window_bytes,
+            dtype=dtype,
+            to=to,
+            obs=obs,
+            obsm=obsm,
+            totals=totals,
+            normalize_total=normalize_total,
+            log1p=log1p,
+            transform=transform,
+            epoch_size=epoch_size,
+            balance=balance,
+            weights=weights,
+            drop_last=drop_last,
+            rank=rank,
+            world_size=world_size,
+            threads=threads,
+            io_threads=io_threads,
+            window_rows=window_rows,
+            block_rows=block_rows,
+            slot_timeout=slot_timeout,
         )
-        self._kit().check_options(self._options.format, self._options.dtype)
-        self._n_cols = dataset.n_vars
+        self._dataset = dataset
+        # The share of the process that it was pickled in.
         self._hint: tuple[int, int] | None = None
         self._closed = False
-        # The state that was loaded, as JSON: its windows and blocks hold for good, its position for one epoch.
-        self._resume = ""
-        # The epoch whose position it holds, until an iterator has begun there.
-        self._resume_epoch: int | None = None
+        self._resume = Resume()
         self._epoch = self._new_counter(0)
-        self._process = _Process(os.getpid(), next_epoch=0)
+        self._process = InProcess()
         # Errors come here and not at the first batch.
-        self._build(self._share or (0, 1))
+        self._build(self._options.share or (0, 1))
 
     # --- the engine behind it ---
 
-    def _kit(self) -> ModuleType:
-        if self._to == "torch":
-            from penstock import torch
-
-            return torch
-        from penstock import arrays
-
-        return arrays
-
     def _new_counter(self, epoch: int) -> Any:
-        if self._to == "torch":
-            from penstock.torch import EpochCounter
+        return epoch_counter(epoch, for_workers=hasattr(type(self), "_plain_class"))
 
-            return EpochCounter(epoch)
-        return _PlainCounter(epoch)
+    def _own(self) -> InProcess:
+        """What belongs to this process."""
+        if not self._process.here():
+            self._process = InProcess(parent=self._process)
+        return self._process
 
     def _build(self, share: tuple[int, int]) -> _core.Loader:
-        now = self._process
-        if now.engine is not None:
-            now.engine.close()
-            now.engine = None
-        engine = _core.Loader.create(
-            self._dataset._native(),
-            shared_budget=None if self._budget is None else self._budget._native(),
-            rank=share[0],
-            world_size=share[1],
-            threads=self._threads or decode_threads(),
-            resume=self._resume,
-            weights=self._weights.array,
-            weights_column=self._weights.column,
-            category_weights=dict(self._weights.by_category or {}),
-            **dataclasses.asdict(self._options),
-        )
-        now.engine, now.share = engine, share
-        now.plan = now.categories = now.peeked = None
-        now.iterated = now.compared = False
-        return engine
+        return self._process.build(self._options, self._dataset, share, self._resume.text)
+
+    def _find_share(self) -> tuple[int, int]:
+        return find_share(self._options.share, self._hint)
 
     def _current(self, resolve: bool = True) -> _core.Loader:
         """The engine of this process; with `resolve`, for what is this process's share of the rows now."""
-        if self._process.pid != os.getpid():
-            self._process = _Process(os.getpid(), parent=self._process)
-        now = self._process
+        now = self._own()
         if self._closed:
-            raise RuntimeError("loader closed")
-        if now.engine is not None and not resolve:
-            return now.engine
-        share = self._find_share() if resolve else (self._share or self._hint or (0, 1))
-        if now.engine is None or share != now.share:
-            return self._build(share)
-        return now.engine
+            raise RuntimeError(_CLOSED)
+        share = self._find_share() if resolve else (self._options.share or self._hint or (0, 1))
+        return now.engine_for(self._options, self._dataset, share, self._resume.text, any_share=not resolve)
 
     def _for_reading(self) -> _core.Loader:
         """The engine to ask about plan and statistics: a closed one answers, too."""
-        if self._closed and self._process.engine is not None and self._process.pid == os.getpid():
-            return self._process.engine
-        return self._current(resolve=False)
+        now = self._process
+        return now.engine if self._closed and now.engine and now.here() else self._current(resolve=False)
 
-    def _find_share(self) -> tuple[int, int]:
-        if self._share is not None:
-            return self._share
-        found = resolve_rank()
-        # A spawned DataLoader worker has no torch.distributed: what held where it was pickled, holds.
-        if found == (0, 1) and self._hint is not None and self._worker() is not None:
-            return self._hint
-        return found
-
-    def _worker(self) -> tuple[int, int] | None:
-        if sys.modules.get("torch") is None:
-            return None
-        from penstock.torch import worker_number
-
-        return worker_number()
-
-    def _iterating(self) -> _Epoch | AheadEpoch | None:
-        """The iterator in use, if there is one; the engine is free to be used."""
-        if self._process.iterator is None or self._process.pid != os.getpid():
-            return None
-        ahead = self._process.ahead
-        if ahead is not None and ahead.running():
-            ahead.settle()
-            return ahead
-        epoch = self._process.iterator()
-        return epoch if epoch is not None and epoch.running() else None
+    def _refuse_in_transform(self, what: str) -> None:
+        if self._options.transform is not None:
+            self._options.transform.refuse(what)
 
     def _start(self, engine: _core.Loader) -> int:
         number = int(self._epoch.get())
-        if self._process.peeked != number:
-            # Without a number the engine goes on with what it has read ahead.
-            engine.start_epoch(None if engine.next_epoch == number else number)
+        self._process.start(engine, number)
         return number
-
-    def _set_next_epoch(self, number: int) -> None:
-        self._epoch.set(number)
-        self._process.next_epoch = number
 
     def _compare_ranks(self) -> None:
         """Once per engine, where torch.distributed says which rank this is."""
         now = self._process
-        if now.compared or self._share is not None or distributed() is None or self._worker() is not None:
+        if (
+            now.compared
+            or self._options.share is not None
+            or distributed() is None
+            or worker_number() is not None
+        ):
             return
-        state = self.state_dict()
-        files = state.pop("files")
-        rows = [(file.pop("selected"), file.pop("selection")) for file in files]
-        # What other things follow from comes first: the message has room for three.
-        first = ("matrix", "n_obs", "n_vars", "seed", "batch_size")
-        fingerprint = {name: state.pop(name) for name in first}
-        for name, value in {"files": files, "which rows are selected": rows}.items():
-            fingerprint[name] = hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
-        fingerprint["weights of rows"] = state.pop("masses")
-        compare_ranks({**fingerprint, **state})
+        compare_ranks(fingerprint(self.state_dict()))
         now.compared = True
+
+    def _batches_of(self, engine: _core.Loader) -> Epoch:
+        o, now = self._options, self._process
+        return Epoch(
+            engine, o.kit(), self._dataset, o.engine.obs, o.engine.obsm, self.categories, now.one_thread
+        )
 
     # --- iteration ---
 
     def __iter__(self) -> Iterator[Batch]:
-        """Begin the next epoch; ends the iterator before it."""
-        worker = self._worker()
+        """Begin the next epoch; an iterator before it that had batches left raises RuntimeError from then on.
+
+        Raises
+        ------
+        RuntimeError
+            The loader is closed, another thread is using it, or its ``transform`` calls this.
+        TypeError
+            A DataLoader without ``batch_size=None`` asks: it would stack batches.
+
+        Examples
+        --------
+        >>> for batch in loader:
+        ...     ...
+        """
+        self._refuse_in_transform("iter()")
+        if hasattr(type(self), "_plain_class"):
+            from penstock.torch import refuse_stacking
+
+            refuse_stacking(sys._getframe(1))
+        worker = worker_number()
         if worker is not None:
             if worker[0] != 0:
                 return iter(())
@@ -542,32 +350,31 @@ class Loader(_Base):
                 "then handed over without a copy between processes",
                 stacklevel=2,
             )
-        running = self._iterating()
-        if running is not None:
-            running.end()
+        with self._own().one_thread:
+            return self._begin_epoch()
+
+    def _begin_epoch(self) -> Iterator[Batch]:
+        now = self._process
+        now.end_iterator(_BEGUN_AGAIN)
         engine = self._current()
         self._compare_ranks()
         number = self._start(engine)
-        self._process.peeked = None
-        if self._resume_epoch is not None:
-            # Its position was for this once, its windows and blocks are for good.
-            self._resume = json.dumps({**json.loads(self._resume), "lineage": []})
-            self._resume_epoch = None
-        self._process.iterated = True
-        self._set_next_epoch(number + 1)
-        epoch = _Epoch(engine, self._kit(), self)
-        self._process.iterator = weakref.ref(epoch)
-        if self._transform is None:
-            return epoch
-        self._process.ahead = AheadEpoch(epoch, self._transform)
-        return self._process.ahead
+        now.peeked = None
+        self._resume = self._resume.begun()
+        now.iterated = True
+        self._epoch.set(number + 1)
+        batches = self._batches_of(engine)
+        transform = self._options.transform
+        iterator = batches if transform is None else AheadEpoch(batches, transform, now.one_thread)
+        now.hand_out(iterator)
+        return iterator
 
     def __len__(self) -> int:
         """Batches of one epoch of this rank; of an epoch that is resumed, with those done before."""
         # Progress bars ask in the middle of an epoch, which must not end it.
-        running = self._iterating() is not None
+        running = self._process.running() is not None
         engine = self._current(resolve=not running)
-        resumed = running or self._resume_epoch == int(self._epoch.get())
+        resumed = running or self._resume.epoch == int(self._epoch.get())
         return int(engine.epoch_batches if resumed else engine.n_batches)
 
     def set_epoch(self, epoch: int) -> None:
@@ -578,14 +385,25 @@ class Loader(_Base):
         epoch
             At least 0.
 
+        Raises
+        ------
+        RuntimeError
+            Hugging Face accelerate calls it, which is about to share out the batches once more: leave out the
+            DataLoader, ``accelerator.prepare(loader)``.
+
         Examples
         --------
         >>> loader.set_epoch(3)
         """
-        number = _integer(epoch, "epoch", 0)
-        if self._iterating() is None:
-            self._process.iterated = False
-        self._set_next_epoch(number)
+        number = integer(epoch, "epoch", 0)
+        if hasattr(type(self), "_plain_class"):
+            from penstock.torch import refuse_sharing
+
+            o = self._options
+            refuse_sharing(sys._getframe(1), o.engine.format == "csr" and o.transform is None)
+        if self._process.running() is None:
+            self._own().iterated = False
+        self._epoch.set(number)
 
     def peek(self) -> Batch:
         """A copy of the first batch, without counting it: the next ``iter()`` begins with it. With ``transform``,
@@ -602,31 +420,44 @@ class Loader(_Base):
         ------
         ValueError
             The loader has no batches.
+        RuntimeError
+            Another thread is using the loader, or its ``transform`` calls this.
 
         Examples
         --------
         >>> model = Model(n_genes=loader.peek().X.shape[1])
         """
-        running = self._iterating()
+        self._refuse_in_transform("peek()")
+        with self._own().one_thread:
+            return self._peek()
+
+    def _peek(self) -> Batch:
+        now, transform = self._process, self._options.transform
+        running = now.running()
         if isinstance(running, AheadEpoch):
             made: Batch | None = running.peek()
             if made is not None:
                 return made
-        kit = self._kit()
+        if running is None:
+            now.stop_dropped()
         engine = self._current(resolve=running is None)
-        parts = engine.peek(kit.DLPACK) if running is not None else None
-        if parts is None:
+        batch = self._look_at(engine) if running is not None else None
+        if batch is None:
             if running is not None:
                 running.end()
             self._process.peeked = self._start(engine)
-            parts = engine.peek(kit.DLPACK)
-        if parts is None:
+            batch = self._look_at(engine)
+        if batch is None:
             raise ValueError("this loader has no batches")
-        x, obs, index, total = kit.wrap(parts, self._n_cols, self._options.obs)
-        batch = make_batch(x, obs, index, total, self.categories).clone()
-        if self._transform is not None:
-            batch = self._transform(batch)
-        return batch
+        copy = batch.clone()
+        return copy if transform is None else transform(copy)
+
+    def _look_at(self, engine: _core.Loader) -> Batch | None:
+        """The engine's next batch, which stays there."""
+        try:
+            return self._batches_of(engine).take()[0]
+        except StopIteration:
+            return None
 
     # --- checkpoints ---
 
@@ -674,24 +505,18 @@ class Loader(_Base):
         --------
         >>> torch.save({"model": model.state_dict(), "loader": loader.state_dict()}, "checkpoint.pt")
         """
-        done = None if batches_done is None else _integer(batches_done, "batches_done", 0)
-        worker = self._worker()
+        done = None if batches_done is None else integer(batches_done, "batches_done", 0)
+        worker = worker_number()
         if worker is not None and worker[0] != 0:
             return {}  # it has no batches
-        running = self._iterating()
-        if done is None and isinstance(running, AheadEpoch):
-            done = running.delivered
-        engine, now = self._for_reading(), self._process
+        engine = self._for_reading()
         number = int(self._epoch.get())
-        if worker is None and now.next_epoch is not None and now.next_epoch != number:
+        if worker is None and self._epoch.moved():
             raise RuntimeError(
                 "this loader is iterated by a DataLoader's worker, so its position is not known here: use "
                 "torchdata.stateful_dataloader.StatefulDataLoader, or num_workers=0"
             )
-        state: dict[str, Any] = json.loads(engine.state_json(done))
-        if not now.iterated and state["epoch"] != number:
-            state.update(epoch=number, lineage=[])
-        return state
+        return state_of(self._process, engine, done, number, self._resume)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on where `state_dict` was called: the next ``iter()`` begins inside that epoch.
@@ -703,7 +528,8 @@ class Loader(_Base):
         most one window
         is read again.
 
-        May be called before the first ``iter()``, between epochs or inside one: a running iterator ends.
+        May be called before the first ``iter()``, between epochs or inside one: ``next()`` of a running iterator then
+        raises RuntimeError.
 
         Parameters
         ----------
@@ -723,32 +549,31 @@ class Loader(_Base):
         >>> loader = penstock.Loader(penstock.open("plates/*.h5ad"), batch_size=4096, memory="2GB")
         >>> loader.load_state_dict(torch.load("checkpoint.pt")["loader"])
         """
+        self._refuse_in_transform("load_state_dict()")
         if self._closed:
-            raise RuntimeError("loader closed")
-        worker = self._worker()
+            raise RuntimeError(_CLOSED)
+        worker = worker_number()
         if worker is not None and worker[0] != 0:
             return
-        if not isinstance(state_dict, Mapping):
-            raise TypeError(f"load_state_dict takes a dict of state_dict(), not {type(state_dict).__name__}")
-        try:
-            text = json.dumps(dict(state_dict), allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"not a state of a penstock loader: {error}") from None
-        running = self._iterating()
-        if running is not None:
-            running.end()
-        if self._process.pid != os.getpid():
-            self._process = _Process(os.getpid(), parent=self._process)
+        text = as_text(state_dict)
+        with self._own().one_thread:
+            self._go_on_from(text)
+
+    def _go_on_from(self, text: str) -> None:
+        epoch = None if self._epoch.moved() else self.epoch
+        self._process.end_iterator(_LOADED)
         share = self._find_share()
-        before, self._resume = self._resume, text
+        before, self._resume = self._resume, Resume(text)
         try:
             engine = self._build(share)
         except BaseException:
             self._resume = before
             self._build(share)
+            if epoch is not None:
+                self._epoch.set(epoch)
             raise
-        self._resume_epoch = engine.next_epoch
-        self._set_next_epoch(engine.next_epoch)
+        self._resume = Resume(text, engine.next_epoch)
+        self._epoch.set(engine.next_epoch)
 
     # --- what it is doing ---
 
@@ -765,10 +590,8 @@ class Loader(_Base):
         --------
         >>> print(loader.plan)
         """
-        engine, now = self._for_reading(), self._process
-        if now.plan is None:
-            now.plan = Plan(engine.plan())
-        return now.plan
+        engine = self._for_reading()
+        return self._process.plan(engine)
 
     def mixing(self, label: str, *, epoch: int | None = None) -> Mixing:
         """Predict how an obs column is mixed over the batches of an epoch, before anything of X is read.
@@ -805,18 +628,19 @@ class Loader(_Base):
         >>> loader.mixing("drug").entropy
         5.44
         """
-        self._check_column(label)
-        number = int(self._epoch.get()) if epoch is None else _integer(epoch, "epoch", 0)
+        self._dataset._check_obs(label)
+        number = int(self._epoch.get()) if epoch is None else integer(epoch, "epoch", 0)
         return Mixing(self._current(resolve=False).mixing(label, number))
 
     @property
-    def categories(self) -> dict[str, list[str]]:
-        """Categories of the obs columns that have codes, in code order.
+    def categories(self) -> dict[str, list[str] | None]:
+        """What the codes of each obs column stand for: ``obs`` of another loader that is to have the same.
 
         Returns
         -------
         dict
-            {column: list of str}; columns of numbers are absent.
+            {column: list of str in code order}, in the order of ``obs``; None for columns of numbers and booleans,
+            which come as they are. A categorical that has no category has an empty list, and codes of -1.
 
         Examples
         --------
@@ -824,12 +648,8 @@ class Loader(_Base):
         ['A498', 'A549']
         >>> val_loader = penstock.Loader(val, obs=loader.categories)
         """
-        engine, now = self._for_reading(), self._process
-        if now.categories is None:
-            found = {name: engine.categories(name) for name in self._options.obs}
-            given = self._options.categories
-            now.categories = {name: values for name, values in found.items() if values or name in given}
-        return now.categories
+        engine = self._for_reading()
+        return self._process.categories(engine, self._options.engine.obs)
 
     @overload
     def stats(self, format: Literal["dict"] = "dict") -> dict[str, Any]: ...
@@ -854,11 +674,12 @@ class Loader(_Base):
         -------
         dict or str
             ``epoch``; ``batches``, ``rows``, ``entries`` (non-zeros) delivered; ``rows_decoded``,
-            ``blocks_decoded``, ``bytes_decoded``; ``rows_deferred``, ``heads_too_short`` (blocks whose last
+            ``blocks_decoded``; ``rows_deferred``, ``heads_too_short`` (blocks whose last
             chunks were read twice), ``values_rounded``, ``rows_sorted``, ``labels_missing``.
 
             ``bytes_read`` and ``reads`` of all epochs begun (the next one's first windows are read before
-            you ask for it), ``epoch_bytes_read`` and ``epoch_reads`` of this one; ``bytes_opening`` and
+            you ask for it), ``epoch_bytes_read`` and ``epoch_reads`` of this one; ``bytes_decoded`` (what came out of
+            the codecs) and ``epoch_bytes_decoded`` likewise; ``bytes_opening`` and
             ``bytes_planning`` before the first; ``bytes_reread`` and ``rereads`` for deferred rows and heads
             too short; ``bytes_read_all`` from the Dataset's files by anyone.
 
@@ -872,7 +693,8 @@ class Loader(_Base):
             ``elapsed_seconds``, ``first_batch_seconds``, ``last_batch_seconds``.
 
             ``slots_held``, the batches you hold; ``window_bytes_used`` and ``slot_bytes_used`` of what is reserved;
-            ``memory``, see `MemoryBudget.usage`; ``who_waited`` and ``where_time_went``, in words.
+            ``memory``, see `MemoryBudget.usage` (of this loader's share where it is shared); ``who_waited`` and
+            ``where_time_went``, in words.
 
         Raises
         ------
@@ -888,27 +710,7 @@ class Loader(_Base):
         >>> print(loader.stats("prometheus", labels={"loader": "train"}).splitlines()[2])
         penstock_epoch{loader="train",rank="0"} 0
         """
-        engine = self._for_reading()
-        if labels and format != "prometheus":
-            raise ValueError('labels= goes with format="prometheus"')
-        if format == "dict":
-            return engine.stats()
-        if format == "json":
-            return engine.stats_json()
-        if format != "prometheus":
-            raise ValueError(f'format={format!r} is not known: use "dict", "json" or "prometheus"')
-        chosen = {"rank": str(self.plan.rank), **{str(k): str(v) for k, v in (labels or {}).items()}}
-        for name in chosen:
-            if not re.fullmatch(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*", name) or name in ("tag", "stage", "reason"):
-                raise ValueError(
-                    f"{name!r} cannot be the name of a label: letters, digits and _, not tag, stage or reason"
-                )
-        return engine.stats_prometheus(chosen)
-
-    def _check_column(self, label: str) -> None:
-        known = list(self._dataset.obs.columns)
-        if label not in known:
-            raise not_found("obs has no column", label, known)
+        return stats_in(format, self._for_reading(), self.plan.rank, labels)
 
     def report(self, path: str | os.PathLike[str], *, label: str | None = None) -> Path:
         """Write a page about the run so far: where time and memory went, how well batches were mixed.
@@ -948,9 +750,9 @@ class Loader(_Base):
         PosixPath('report.html')
         """
         if label is not None:
-            self._check_column(label)
+            self._dataset._check_obs(label)
         target = Path(path)
-        self._for_reading().report(self._dataset._native(), str(target), label or "", _versions())
+        self._for_reading().report(self._dataset._native(), str(target), label or "", versions())
         return target
 
     # --- the end ---
@@ -964,11 +766,7 @@ class Loader(_Base):
         ...     batch = next(iter(loader))
         """
         self._closed = True
-        ahead = self._process.ahead
-        if self._process.engine is not None and self._process.pid == os.getpid():
-            self._process.engine.close()  # what the thread waits for ends, too
-            if ahead is not None:
-                ahead.end()
+        self._process.close(_CLOSED)
 
     def __enter__(self) -> Self:
         return self
@@ -976,23 +774,39 @@ class Loader(_Base):
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    # --- pickling: configuration only ---
+    # --- pickling: configuration and place ---
+
+    def _place(self) -> dict[str, Any]:
+        """What a copy goes on with: the batch that comes next, as state_dict() says."""
+        now = self._process
+        place: dict[str, Any] = {"_epoch": int(self._epoch.get())}
+        if now.here() and now.iterated and not self._epoch.moved():
+            state = self.state_dict()
+            place["_epoch"] = state["epoch"]
+            if state["lineage"]:
+                place["_resume"] = Resume(json.dumps(state), state["epoch"])
+        return place
 
     def __reduce__(self) -> tuple[Any, ...]:
         state = {key: value for key, value in self.__dict__.items() if key != "_process"}
         state["_hint"] = self._find_share()
-        return (_restore, (getattr(type(self), "_plain_class", type(self)), self._to), state)
+        # A process that is started begins an epoch, as a forked one does; the counter goes to it as it is.
+        if not _spawning():
+            state.update(self._place())
+        return (_restore, (getattr(type(self), "_plain_class", type(self)), self._options.to), state)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._process = _Process(os.getpid())
+        if isinstance(self._epoch, int):
+            self._epoch = self._new_counter(self._epoch)
+        self._process = InProcess()
 
     def __repr__(self) -> str:
-        o = self._options
-        labels = f", obs={o.obs}" if o.obs else ""
+        o, ds = self._options.engine, self._dataset
+        labels = (f", obs={o.obs}" if o.obs else "") + (f", obsm={o.obsm}" if o.obsm else "")
         state = " (closed)" if self._closed else ""
         return (
-            f"<Loader of {self._dataset.n_obs:,} x {self._n_cols:,}: batch_size={o.batch_size}, {o.format} {o.dtype}, "
+            f"<Loader of {ds.n_obs:,} x {ds.n_vars:,}: batch_size={o.batch_size}, {o.format} {o.dtype}, "
             f"shuffle={o.shuffle}, seed={o.seed}{labels}>{state}"
         )
 

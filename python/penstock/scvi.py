@@ -20,8 +20,9 @@ try:
     from penstock.scvi_fields import TOTAL, Fields, Tensors
     from penstock.scvi_registry import make_registry
 except ImportError as error:
-    raise ImportError('penstock.scvi needs scvi-tools: pip install "penstock[scvi]"') from error
+    raise ImportError("penstock.scvi needs scvi-tools: pip install scvi-tools") from error
 
+from penstock import _core
 from penstock import torch as kit
 from penstock.budget import MemoryBudget
 from penstock.dataset import Dataset
@@ -67,9 +68,11 @@ class PenstockDataModule(lightning.PenstockDataModule):
         {column: its categories in the order of their codes}, where they are not those that training and validation
         have: more batches are to come, for instance.
     batch_size
-        Rows per batch. A last training batch of a single row, of which batch normalisation can make nothing, is left
-        out.
-    memory, evaluation
+        Rows per batch. No batch has a single row, of which batch normalisation can make nothing.
+    memory
+        Of all loaders together, shared evenly by those of training and validation (and of the labelled rows, for
+        SCANVI; two at least). See `penstock.lightning.PenstockDataModule`.
+    evaluation
         See `penstock.lightning.PenstockDataModule`.
     **options
         Options of `penstock.Loader`: ``seed``, ``drop_last``, ``threads``, ... With ``format="csr"`` batches are made
@@ -128,6 +131,12 @@ class PenstockDataModule(lightning.PenstockDataModule):
         ):
             if isinstance(keys, str):
                 raise TypeError(f'{name} is a list of columns: {name}=["{keys}"]')
+        # Semi-supervised plans take pairs of batches: any rows, and labelled ones, which are drawn for themselves
+        # where they are not all.
+        self._paired = "datamodule" in inspect.signature(model).parameters
+        if not isinstance(memory, MemoryBudget):
+            own_labelled = self._paired and unlabeled_category is not None
+            memory = MemoryBudget(memory, loaders=max(2, 1 + (val is not None) + own_labelled))
         super().__init__(
             train,
             val,
@@ -152,7 +161,7 @@ class PenstockDataModule(lightning.PenstockDataModule):
         for name, part in parts.items():
             self._fields.check(part, name)
         for note in train.notes:
-            if "not counts" in note:  # as setup_anndata warns
+            if note.kind == "not_counts":  # as setup_anndata warns
                 warnings.warn(note, stacklevel=2)
         layer = train.matrix.removeprefix("layers/")
         self._registry = make_registry(
@@ -164,9 +173,6 @@ class PenstockDataModule(lightning.PenstockDataModule):
             np.asarray(train.var_names),
             None if sample_key is None else torch.tensor(self._counts(sample_key), dtype=torch.float32),
         )
-        # Semi-supervised plans take pairs of batches: any rows, and labelled ones, which are drawn for themselves
-        # where they are not all.
-        self._paired = "datamodule" in inspect.signature(model).parameters
         if self._paired and self._fields.takes_unlabeled:
             known = self._fields.categories[str(label_key)][:-1].tolist()
             labelled = train.query(f"`{label_key}` in @known", known=known)
@@ -259,8 +265,9 @@ class PenstockDataModule(lightning.PenstockDataModule):
         dataset
             Which rows; None: the training rows. It needs the genes and the columns that training has.
         **options
-            Options of `penstock.Loader` where they differ: ``batch_size``, ``memory``. It takes half of what is free of
-            the module's memory, and gives it back when it is closed or forgotten.
+            Options of `penstock.Loader` where they differ: ``batch_size``, ``memory``. It takes a share of
+            the module's memory, which must not be held by others (fitting gives back what it took), and gives it back
+            when it is closed or forgotten.
 
         Returns
         -------
@@ -374,12 +381,10 @@ class PenstockDataModule(lightning.PenstockDataModule):
         options = super()._options_of("train" if name == "labelled" else name)
         if name == "labelled":
             options = {key: value for key, value in options.items() if key not in ("weights", "epoch_size")}
+            if not isinstance(options.get("balance"), str):  # labels of the rows of train
+                options.pop("balance", None)
         dataset = self._datasets[name]
         assert dataset is not None
-        if name in ("train", "labelled"):
-            rows, ranks = options.get("epoch_size") or len(dataset), options.get("world_size", 1)
-            left = {share % options["batch_size"] for share in (rows // ranks, -(-rows // ranks))}
-            options.setdefault("drop_last", 1 in left)
         paired = self._paired and not (name in ("train", "labelled") and "labelled" in self._datasets)
         return {
             **options,
@@ -396,5 +401,5 @@ class PenstockDataModule(lightning.PenstockDataModule):
         """Makes X dense on the model's device, with ``format="csr"``."""
         for tensors in batch if isinstance(batch, (list, tuple)) else (batch,):
             if tensors is not None:
-                tensors["X"] = kit.dense(tensors["X"])
+                tensors["X"] = kit.dense(tensors["X"], None, None, _core.Densifier())
         return batch

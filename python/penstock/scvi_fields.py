@@ -24,9 +24,8 @@ Categories = np.ndarray[Any, Any]
 
 def _sample(dataset: Dataset, column: str, argument: str) -> pd.Series[Any]:
     """A row of a column, for its type."""
-    known = dataset.obs.columns
-    if column not in known:
-        raise not_found(f"{argument}: obs has no column", column, known)
+    if column not in dataset.obs:
+        raise not_found(f"{argument}: obs has no column", column, dataset.obs.columns)
     found: pd.Series[Any] = dataset[:1].obs[column]
     return found
 
@@ -59,7 +58,10 @@ def categories_of(datasets: Sequence[Dataset], column: str, argument: str) -> Ca
         elif pd.api.types.is_bool_dtype(sample.dtype):
             parts.append(np.array([False, True]))
         elif pd.api.types.is_integer_dtype(sample.dtype):
-            parts.append(np.unique(dataset.obs[column].dropna().to_numpy(dtype=np.int64)))
+            values = np.unique(dataset.obs[column].dropna().to_numpy())
+            if values.size and values[-1] > np.iinfo(np.int64).max:
+                raise ValueError(f"{argument}={column!r} holds {values[-1]}, which is no int64: labels are")
+            parts.append(values.astype(np.int64))
         else:
             raise TypeError(
                 f"{argument}={column!r} holds {sample.dtype}: categories are strings, categoricals, integers or "
@@ -230,7 +232,7 @@ class Tensors:
     def _codes(self, batch: Batch, column: str) -> torch.Tensor:
         """(rows, 1). `Fields.check` has seen that every value has a code, or is an unlabelled row's."""
         values: torch.Tensor = batch["obs"][column]
-        if column not in batch._categories:
+        if batch._categories.get(column) is None:
             ascending, codes = self._numbers[column]
             known = values.isfinite()
             values = codes[torch.searchsorted(ascending, values.where(known, ascending[0]).long())]

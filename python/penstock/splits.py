@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, SupportsIndex
-
-if TYPE_CHECKING:
-    from penstock.dataset import Dataset
+from typing import Any, Protocol, SupportsIndex, TypeVar
 
 __all__ = ["Folds"]
 
 
 def checked_seed(seed: SupportsIndex) -> int:
-    """A seed, which is at least 0."""
-    number = operator.index(seed)
-    if number < 0:
-        raise ValueError(f"seed={number} must be at least 0")
+    """A seed: an integer from 0 to 2^64 - 1."""
+    try:
+        number = operator.index(seed)
+    except TypeError:
+        raise TypeError(f"seed={seed!r} is not an integer") from None
+    if isinstance(seed, bool) or not 0 <= number < 1 << 64:
+        raise ValueError(f"seed={seed!r} must be an integer from 0 to 2**64 - 1")
     return number
 
 
@@ -32,6 +32,14 @@ def rows_of_unit(unit: str | SupportsIndex) -> int:
     return rows
 
 
+class _Rows(Protocol):
+    @property
+    def n_obs(self) -> int: ...
+
+
+_Part = TypeVar("_Part", bound=_Rows)  # a Dataset
+
+
 class Folds(Sequence[Any]):
     """The pairs (train, test) of `penstock.Dataset.k_fold`, by number.
 
@@ -43,7 +51,7 @@ class Folds(Sequence[Any]):
     >>> train, test = folds[0]
     """
 
-    def __init__(self, tests: list[Dataset], without: Callable[[Dataset], Dataset]) -> None:
+    def __init__(self, tests: list[_Part], without: Callable[[_Part], _Part]) -> None:
         self._tests = tests
         self._without = without
 

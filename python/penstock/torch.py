@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import functools
+import os
 import types
 import warnings
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import IterableDataset, get_worker_info
+from torch.utils.data import IterableDataset, default_collate, get_worker_info
+from torch.utils.data._utils import collate, fetch
 from torch.utils.dlpack import from_dlpack
 
 from penstock import _core
+from penstock.batch import Batch
 
 __all__ = ["clone", "dense", "describe", "pin_memory", "to_device", "to_numpy", "wrap"]
 
@@ -38,10 +42,10 @@ def check_options(format: str, dtype: str) -> None:
 
 
 def wrap(
-    parts: tuple[int, tuple[Any, ...], Any, list[Any], Any], n_cols: int, names: Sequence[str]
-) -> tuple[Any, dict[str, Any], Any, Any]:
-    """(X, obs, index, total or None) on the memory that the engine handed out; no copy."""
-    n_rows, x, index, labels, total = parts
+    parts: tuple[int, tuple[Any, ...], Any, list[Any], Any, list[Any]], n_cols: int, names: Sequence[str]
+) -> tuple[Any, dict[str, Any], Any, Any, list[Any]]:
+    """(X, obs, index, total or None, obsm) on the memory that the engine handed out, without another copy."""
+    n_rows, x, index, labels, total, obsm = parts
     if len(x) == 1:
         matrix = from_dlpack(x[0])
     else:
@@ -54,7 +58,8 @@ def wrap(
             check_invariants=False,
         )
     obs = dict(zip(names, map(from_dlpack, labels), strict=True))
-    return matrix, obs, from_dlpack(index), None if total is None else from_dlpack(total)
+    total = None if total is None else from_dlpack(total)
+    return matrix, obs, from_dlpack(index), total, [from_dlpack(entry) for entry in obsm]
 
 
 def _map_csr(x: torch.Tensor, function: Any) -> torch.Tensor:
@@ -96,20 +101,27 @@ def torch_dtype(dtype: Any) -> torch.dtype:
     return found
 
 
-def dense(x: torch.Tensor, dtype: Any = None, into: torch.Tensor | None = None) -> torch.Tensor:
+def dense(x: torch.Tensor, dtype: Any, into: torch.Tensor | None, densifier: _core.Densifier) -> torch.Tensor:
     if into is not None:
+        if not isinstance(into, torch.Tensor):
+            raise TypeError(f"out must be a torch.Tensor, as X is, not {type(into).__name__}")
         into = into[: x.shape[0]]
-        dtype = into.dtype
-    out_dtype = x.dtype if dtype is None else torch_dtype(dtype)
+    out_dtype = into.dtype if into is not None else x.dtype if dtype is None else torch_dtype(dtype)
     if x.layout != torch.sparse_csr:
         return x.to(out_dtype) if into is None else into.copy_(x)
     values = x.values()
     # The kernel knows nothing of gradients and devices.
     if x.device.type == "cpu" and not values.requires_grad:
-        on_cpu = into is not None and into.device.type == "cpu" and into.is_contiguous()
-        out = into if into is not None and on_cpu else torch.empty(x.shape, dtype=out_dtype)
-        if _core.densify(x.crow_indices(), x.col_indices(), values, out):
-            return out if into is None or on_cpu else into.copy_(out)
+        arrays = x.crow_indices(), x.col_indices(), values
+        if into is not None and into.device.type == "cpu" and into.is_contiguous():
+            if densifier.densify_into(*arrays, into):
+                return into
+        else:
+            name = str(out_dtype).removeprefix("torch.")
+            made = densifier.densify(*arrays, x.shape[1], name, True)
+            if made is not None:
+                out = from_dlpack(made)
+                return out if into is None else into.copy_(out)
     return x.to_dense().to(out_dtype) if into is None else into.copy_(x.to_dense())
 
 
@@ -126,30 +138,123 @@ def describe(x: torch.Tensor) -> str:
     return f"dense {dtype}{where}"
 
 
+# To be told before a fork.
+_counters: weakref.WeakValueDictionary[int, EpochCounter] = weakref.WeakValueDictionary()
+
+
 class EpochCounter:
     """The number of the next epoch, shared with DataLoader workers: each epoch of a DataLoader has new ones, which
-    would all begin with the same epoch otherwise."""
+    would all begin with the same epoch otherwise. It is shared with nobody else: a rank that began as a copy of this
+    process, by fork or spawn, has a counter of its own, which begins where this one stood when the rank did."""
 
     def __init__(self, epoch: int) -> None:
-        self._value = torch.tensor([epoch], dtype=torch.int64)
-        self._value.share_memory_()  # type: ignore[no-untyped-call]
+        self._own(epoch)
+
+    def _own(self, epoch: int) -> None:
+        self._shared = torch.tensor([epoch], dtype=torch.int64)
+        try:
+            self._shared.share_memory_()  # type: ignore[no-untyped-call]
+        except RuntimeError as error:
+            raise OSError(
+                "the system refuses the 8 bytes of shared memory in which a loader and its DataLoader workers count "
+                f"epochs: {error}"
+            ) from error
+        self._pid = os.getpid()
+        self._known = epoch  # what this process knows; workers move the shared one on
+        self._at_start = epoch  # for processes that begin as copies of this one
+        _counters[id(self)] = self
+
+    def _settle(self) -> None:
+        # A DataLoader's worker is known as one only when it runs, so this is late.
+        if self._pid != os.getpid() and worker_number() is None:
+            self._own(self._at_start)
 
     def get(self) -> int:
-        return int(self._value.item())
+        self._settle()
+        return int(self._shared.item())
 
     def set(self, epoch: int) -> None:
-        self._value[0] = epoch
+        self._settle()
+        self._shared[0] = self._known = epoch
+
+    def moved(self) -> bool:
+        """By a worker, so that this process does not know where its loader is."""
+        return self.get() != self._known
+
+    def before_start(self) -> None:
+        """A process is about to begin as a copy of this one."""
+        self._at_start = self.get()
+
+    def __getstate__(self) -> dict[str, Any]:
+        self.before_start()
+        return {"_shared": self._shared, "_at_start": self._at_start, "_known": self._at_start, "_pid": 0}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        # Shared between processes when multiprocessing pickles it for a worker; else a copy.
-        self._value = state["_value"]
-        self._value.share_memory_()  # type: ignore[no-untyped-call]
+        self.__dict__.update(state)
+        _counters[id(self)] = self
+
+
+def _before_fork() -> None:
+    for found in _counters.valuerefs():
+        counter = found()
+        if counter is not None:
+            counter.before_start()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork)
 
 
 def worker_number() -> tuple[int, int] | None:
     """(id, number of workers) in a DataLoader worker."""
     info = get_worker_info()
     return None if info is None else (info.id, info.num_workers)
+
+
+def _refuse_to_stack(*_: Any, **__: Any) -> Any:
+    raise TypeError(
+        "a DataLoader would stack batches of penstock.Loader, which are complete, along a new dimension: write "
+        "DataLoader(loader, batch_size=None), or iterate the loader itself"
+    )
+
+
+# Wherever batches end up in torch's default_collate, through datasets around a loader too.
+collate.default_collate_fn_map[Batch] = _refuse_to_stack
+
+
+def refuse_stacking(caller: types.FrameType) -> None:
+    """The same, where a DataLoader asks a loader for an iterator: what a transform makes of batches is of any type."""
+    # Locals only of that one frame: to look at them keeps them alive.
+    if caller.f_globals.get("__name__") == fetch.__name__:
+        asked = caller.f_locals
+        if asked.get("auto_collation") and asked.get("collate_fn") is default_collate:
+            _refuse_to_stack()
+
+
+def refuse_sharing(caller: types.FrameType, sparse: bool) -> None:
+    """Accelerate shares out what a DataLoader yields on its own terms: it reads on the first process and sends parts to
+    the others, or has each process skip the others' batches. A loader has given each process its share by then."""
+    if caller.f_globals.get("__name__") != "accelerate.data_loader":
+        return
+    wrapper: Any = caller.f_locals.get("self")
+    kind = type(wrapper).__name__
+    if kind == "DataLoaderDispatcher":
+        processes = int(wrapper.state.num_processes)
+    elif kind == "IterableDatasetShard":
+        processes = int(wrapper.num_processes)
+    else:
+        return
+    if processes > 1 or (sparse and kind == "DataLoaderDispatcher"):
+        raise RuntimeError(
+            f"accelerate's {kind} would share out the batches of a penstock.Loader"
+            + (
+                ", which gives each process its share of the rows itself"
+                if processes > 1
+                else "; it cannot with CSR"
+            )
+            + ": leave out the DataLoader, accelerator.prepare(loader), and move each batch by "
+            "batch.to(accelerator.device)"
+        )
 
 
 @functools.cache

@@ -30,13 +30,14 @@ nb::dict usage_to_dict(const MemoryBudget::Usage& usage) {
 }
 
 void bind_budget(nb::module_& m) {
+  // A handle around a shared_ptr: loaders keep a budget alive that Python has dropped.
   nb::class_<BudgetHandle>(m, "MemoryBudget", "A byte budget that loaders never exceed.")
       .def(
           "__init__",
-          [](BudgetHandle* self, std::uint64_t limit) {
-            new (self) BudgetHandle{MemoryBudget::create(limit)};
+          [](BudgetHandle* self, std::uint64_t limit, std::uint32_t loaders) {
+            new (self) BudgetHandle{MemoryBudget::create(limit, loaders)};
           },
-          nb::arg("limit"), "limit: bytes.")
+          nb::arg("limit"), nb::arg("loaders"), "limit: bytes; loaders: how many share it.")
       .def_prop_ro(
           "limit", [](const BudgetHandle& self) { return self.ptr->limit(); }, "Bytes.")
       .def(

@@ -14,5 +14,7 @@ NB_MODULE(_core, m) {
   bind_dataset(m);
   bind_plan(m);
   bind_batch(m);
+  bind_options(m);
   bind_loader(m);
+  bind_iteration(m);
 }

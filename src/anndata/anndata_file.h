@@ -6,23 +6,31 @@
 #include <memory>
 #include <string>
 
-#include "anndata/csr_source.h"
 #include "anndata/frame.h"
 #include "penstock/memory_budget.h"
 #include "penstock/status.h"
+#include "source/row_source.h"
 #include "store/store.h"
 
 namespace penstock::anndata {
 
+// `unsupported`, saying what the file is, when it is something else: 10x, loom, MuData, h5Seurat, ...
+Status check_is_anndata(const store::Group& root);
+
+// Where old tables have their categories; null where there is none.
+Result<std::shared_ptr<const store::Group>> open_uns(const store::Group& root);
+
 struct AnnDataFile {
   std::shared_ptr<const store::Group> root;
-  std::shared_ptr<const CsrSource> matrix;
+  std::shared_ptr<const RowSource> matrix;
+  // Of the matrix: those that are stored, or all; null where there is no X.
+  std::shared_ptr<const store::Array> values;
   Frame obs;
   Frame var;  // of the matrix: raw/X has raw/var
 
-  // Reads metadata and indptr. `matrix` is "X", "raw/X" or "layers/NAME". Files that are something else (10x,
-  // loom, MuData, anndata before 0.7) are `unsupported` by name; sizes that contradict each other are
-  // `corrupt`.
+  // Reads metadata and indptr. `matrix` is "X", "raw/X" or "layers/NAME"; an X that is absent has rows whose
+  // reading says which matrices there are. Files that are something else (loom, MuData) are `unsupported` by
+  // name; sizes that contradict each other are `corrupt`.
   static Result<AnnDataFile> open(std::shared_ptr<const store::Group> root, const std::string& matrix,
                                   MemoryBudget& index_budget);
 };

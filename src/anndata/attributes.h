@@ -23,6 +23,12 @@ Result<bool> flag_attribute(const store::Node& node, const std::string& name);
 Result<std::optional<std::vector<std::uint64_t>>> shape_attribute(const store::Node& node,
                                                                   const std::string& name);
 
+// What a group of data, indices and indptr is: "csr" or "csc", whatever version of anndata says so; empty
+// when it is neither.
+Result<std::string> sparse_format(const store::Node& node);
+// Its rows and columns; nullopt when the attribute is absent.
+Result<std::optional<std::vector<std::uint64_t>>> sparse_shape(const store::Node& node);
+
 // A child as an array. `corrupt` when it is absent or a group.
 Result<std::shared_ptr<const store::Array>> array_child(const store::Group& group, const std::string& name);
 

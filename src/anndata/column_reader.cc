@@ -1,3 +1,6 @@
+// Values of opened columns, in memory. A stored column comes in the types of the file (int8 codes, float16,
+// an enum for booleans) and leaves in those of penstock::Column: 32-bit codes, int64, double, bytes of 0 or
+// 1, texts. Everything that a value could be wrong in is looked at here, and the message names the row.
 #include "anndata/column_reader.h"
 
 #include <fmt/format.h>
@@ -18,6 +21,7 @@ namespace {
 
 using Encoding = FrameColumn::Encoding;
 
+// What the system refuses is told as a refusal of the budget: to a user both are a lack of memory.
 Status no_memory(const FrameColumn& column) {
   return Status::budget(column.where + ": the system has no memory for its values");
 }
@@ -25,6 +29,8 @@ Status no_memory(const FrameColumn& column) {
 Result<std::vector<std::byte>> read_raw(const store::Array& array, std::uint64_t first, std::uint64_t count) {
   const auto bytes = checked_mul(count, array.dtype().size);
   if (!bytes) return Status::corrupt(array.where() + ": larger than memory");
+  // Many elements out of a small file are no contradiction: what was never written is the fill value. So it
+  // is the caller who bounds `count`, and a refusal of the system is caught below.
   std::vector<std::byte> raw(*bytes);
   PENSTOCK_RETURN_IF_ERROR(array.read_range(first, count, raw));
   return raw;
@@ -36,6 +42,7 @@ Status read_flags(const store::Array& array, std::uint64_t first, std::uint64_t 
   const std::size_t item = array.dtype().size;
   out.resize(count);
   for (std::size_t i = 0; i < count; ++i) {
+    // Flags are bytes in every file seen. Of a wider one no byte may be lost.
     const auto* element = raw.data() + i * item;
     out[i] = std::any_of(element, element + item, [](std::byte b) { return b != std::byte{0}; }) ? 1 : 0;
   }
@@ -53,6 +60,7 @@ Status read_numbers(const store::Array& array, std::uint64_t first, std::uint64_
     column.kind = Column::Kind::integer;
     column.is_unsigned = type == NumericType::u64;
     column.integers.resize(count);
+    // A uint64 keeps its bits, and is_unsigned says how they are to be read.
     to_int64(type, raw.data(), column.integers);
   }
   return {};
@@ -66,6 +74,8 @@ Status read_codes(const FrameColumn& from, std::uint64_t first, std::uint64_t co
   to_int64(type, raw.data(), codes);
   column.kind = Column::Kind::categorical;
   column.codes.resize(count);
+  // Codes are 32 bits from here on. -1 stands for a missing value (formats.md, 2.1); any other number outside
+  // of the list would be looked up behind the end of the names.
   const auto limit = static_cast<std::int64_t>(std::min<std::uint64_t>(n_categories, 0x7fffffff));
   for (std::size_t i = 0; i < count; ++i) {
     if (codes[i] < -1 || codes[i] >= limit) {
@@ -84,6 +94,8 @@ bool any_missing(const Column& column) {
 }  // namespace
 
 std::uint64_t rows_at_once(const FrameColumn& column) {
+  // Chunks of 10,000 rows: six at a time. Chunks of 100,000 rows: one, because half of it would be decoded
+  // twice.
   constexpr std::uint64_t kRows = 64 << 10;
   if (!column.values->is_chunked()) return kRows;
   const std::uint64_t chunk = std::max<std::uint64_t>(column.values->chunk_elements(), 1);
@@ -113,6 +125,7 @@ Result<Column> read_rows(const FrameColumn& from, std::uint64_t first, std::uint
         PENSTOCK_ASSIGN_OR_RETURN(column.strings, from.values->read_strings(first, count));
         break;
     }
+    // What lies in the values where the mask is set stays there; who reads a column looks at `missing` first.
     if (from.mask) PENSTOCK_RETURN_IF_ERROR(read_flags(*from.mask, first, count, column.missing));
     return column;
   } catch (const std::bad_alloc&) {
@@ -125,13 +138,16 @@ Result<Column> read_rows(const FrameColumn& from, std::uint64_t first, std::uint
 Result<std::shared_ptr<const Categories>> read_categories(const FrameColumn& column, MemoryBudget& budget) {
   auto result = std::make_shared<Categories>();
   const FrameColumn& list = *column.categories;
+  // No code of 32 bits could name more.
   if (list.size() > 0x7ffffffe) return Status::unsupported(column.where + ": 2^31 categories or more");
   // Fill values make a list longer than its file; it must fit as empty strings before anything is allocated.
   PENSTOCK_ASSIGN_OR_RETURN(
       result->held, reserve_for(list.where, budget, MemoryTag::obs, list.size() * sizeof(std::string)));
+  // 0 categories: a list is itself no categorical.
   PENSTOCK_ASSIGN_OR_RETURN(auto values, read_rows(list, 0, list.size(), 0));
   if (any_missing(values)) return Status::corrupt(list.where + ": a category is missing");
   result->kind = values.kind;
+  // Lists of numbers and booleans become texts too, and `kind` remembers what they were.
   result->names = texts_of(std::move(values));
   PENSTOCK_RETURN_IF_ERROR(
       resize_for(list.where, budget, result->held, MemoryTag::obs, string_bytes(result->names)));

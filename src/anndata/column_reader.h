@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "anndata/frame.h"
-#include "penstock/dataset.h"
+#include "penstock/column.h"
 #include "penstock/memory_budget.h"
 #include "penstock/status.h"
 #include "source/table.h"

@@ -1,3 +1,21 @@
+// A block of rows is decoded by moving two windows over the matrix in step, one over `data` and one over
+// `indices` (entry_window.h), because each array has a grid of chunks of its own and a row may run over the
+// edge of any chunk. With indptr = 0 3 6 8 12:
+//
+//     elements   0  1  2  3  4  5  6  7  8  9 10 11
+//     data      [    c0     |    c1     |    c2     ]
+//     indices   [       c0        |       c1        ]
+//     rows      [   r0   |   r1   | r2  |    r3     ]
+//
+// Once the first chunk of each is decoded, r0 is whole and is handed out. Element 3, with which r1 begins,
+// moves to the front of the window of data, c1 of data is decoded behind it, and r1 and no more can follow,
+// as the window of indices ends with element 5.
+//
+// Where rows begin is said by indptr, which is kept in memory ("resident") or decoded again with each block.
+// In the second case requests are made from the row tables alone (row_table.h). They tell which chunks rows
+// touch, but not how far the last row goes into its last chunk, so a request for the head of that chunk is a
+// guess. decode() knows better: if the guess was too short, it says so in Scratch::head_too_short, and the
+// caller asks again for whole chunks.
 #include "anndata/csr_source.h"
 
 #include <fmt/format.h>
@@ -20,73 +38,22 @@ std::uint64_t grid_of(const store::Array& array) {
   return array.is_chunked() ? std::max<std::uint64_t>(array.chunk_elements(), 1) : kVirtualChunk;
 }
 
+// No chunk has this number and no element lies behind it: where a chunk is meant it stands for none, and
+// where an element is meant for all that the chunk has.
 constexpr std::uint64_t kTooMuch = ~std::uint64_t{0};
-std::uint64_t saturating_mul(std::uint64_t a, std::uint64_t b) {
-  return checked_mul(a, b).value_or(kTooMuch);
-}
-std::uint64_t saturating_add(std::uint64_t a, std::uint64_t b) {
-  return checked_add(a, b).value_or(kTooMuch);
-}
+// Sizes follow from numbers in the file. They saturate, because a scratch of nearly 2^64 bytes is refused by
+// every budget, while a sum that wrapped around would be granted and written beyond its end.
 std::uint64_t aligned(std::uint64_t bytes) { return saturating_add(bytes, 63) / 64 * 64; }
 
 ByteCount step_bytes(const store::Array& array) {
   return array.is_chunked() ? array.step_bytes() : array.range_scratch_bytes();
 }
 
-ByteCount largest_chunk(const store::Array& array) {
-  ByteCount largest = 0;
-  for (std::uint64_t i = 0; i < array.n_chunks(); ++i) largest = std::max(largest, array.chunk(i).stored);
-  return largest;
-}
-
-Status check_numbers(const store::Array& array, bool integers) {
-  if (array.shape().size() != 1) {
-    return Status::corrupt(fmt::format("{}: {} dimensions, expected 1", array.where(), array.shape().size()));
-  }
-  const store::DataType& type = array.dtype();
-  if (type.cls != store::TypeClass::number || (integers && is_floating(type.number))) {
-    return Status::unsupported(fmt::format("{}: elements of type {}, expected {}", array.where(),
-                                           type.description, integers ? "integers" : "numbers"));
-  }
-  return {};
-}
-
-Status check_parts(const CsrParts& parts) {
-  PENSTOCK_RETURN_IF_ERROR(check_numbers(*parts.data, false));
-  PENSTOCK_RETURN_IF_ERROR(check_numbers(*parts.indices, true));
-  PENSTOCK_RETURN_IF_ERROR(check_numbers(*parts.indptr, true));
-  if (parts.data->size() != parts.indices->size()) {
-    return Status::corrupt(fmt::format("{}: data has {} elements and indices {}", parts.label,
-                                       parts.data->size(), parts.indices->size()));
-  }
-  if (parts.n_rows >= 0xffffffffu) {
-    return Status::unsupported(
-        fmt::format("{}: {} rows in one file; fewer than 2^32 - 1 are read", parts.label, parts.n_rows));
-  }
-  if (parts.indptr->size() != parts.n_rows + 1) {
-    return Status::corrupt(fmt::format("{}: indptr has {} elements, expected {} (rows + 1)", parts.label,
-                                       parts.indptr->size(), parts.n_rows + 1));
-  }
-  return {};
-}
-
-std::string grid_text(const store::Array& array) {
-  return array.is_chunked() ? format_count(array.chunk_elements()) : std::string("one piece");
-}
-
-std::string describe(const CsrParts& parts) {
-  const store::Array &data = *parts.data, &indices = *parts.indices;
-  std::string text =
-      fmt::format("csr {}/{}, ", numeric_name(data.dtype().number), numeric_name(indices.dtype().number));
-  if (!data.is_chunked() && !indices.is_chunked()) return text + "contiguous";
-  text += "chunks of " + grid_text(data);
-  if (grid_text(data) != grid_text(indices)) text += " and " + grid_text(indices);
-  return text + ", " + (data.is_chunked() ? data : indices).filters().describe();
-}
-
 // Calls f(chunks) for the runs of chunks that ascending row ranges touch, each chunk once.
 template <class F>
 void for_each_chunk_run(const RowTable& rows, std::span<const RowRange> wanted, F&& f) {
+  // Chunks before `done` have been passed on. Ranges may share a chunk: rows 5 and 9 where it has rows 0 to
+  // 20.
   std::uint64_t done = 0;
   for (const RowRange& range : wanted) {
     ChunkSpan span = rows.chunks(range);
@@ -97,13 +64,14 @@ void for_each_chunk_run(const RowTable& rows, std::span<const RowRange> wanted, 
   }
 }
 
-ByteCount decoded_bytes(const store::Array& array, const RowTable& rows, std::span<const RowRange> wanted) {
-  ByteCount bytes = 0;
+// Elements of the chunks that ascending row ranges touch.
+std::uint64_t elements_touched(const RowTable& rows, std::span<const RowRange> wanted) {
+  std::uint64_t elements = 0;
   for_each_chunk_run(rows, wanted, [&](ChunkSpan span) {
-    const std::uint64_t first = span.first * rows.chunk_elements();
-    bytes += (std::min(span.last * rows.chunk_elements(), rows.entries()) - first) * array.dtype().size;
+    elements +=
+        std::min(span.last * rows.chunk_elements(), rows.entries()) - span.first * rows.chunk_elements();
   });
-  return bytes;
+  return elements;
 }
 
 RowIndex total_rows(std::span<const RowRange> wanted) {
@@ -114,6 +82,13 @@ RowIndex total_rows(std::span<const RowRange> wanted) {
 
 // Walks the offsets of the wanted ranges, which lie one range after the other, ahead of the rows being
 // decoded: how far into a chunk anything is wanted.
+//
+// With rows r0 and r3 of the picture above as two ranges the offsets are 0 3, 8 12. before(4) is 3: of chunk
+// c0 of data three elements are needed, and c1 is not asked for at all. before(12) is 12.
+//
+// decode() makes the offsets of a range relative to a tile while it hands the range out. That does no harm:
+// rows with entries are handed out only after the chunk that their range begins in, and by then both walkers
+// (of data and of indices) have gone past the range.
 class WantedEnd {
  public:
   WantedEnd(std::span<const RowRange> wanted, const std::uint64_t* offsets)
@@ -122,8 +97,9 @@ class WantedEnd {
   // One past the last wanted element before `limit`. Limits ascend between calls.
   std::uint64_t before(std::uint64_t limit) {
     while (next_ < wanted_.size() && offsets_[at_] < limit) {
+      const std::uint64_t begin = offsets_[at_];
       at_ += wanted_[next_].size() + 1;
-      end_ = offsets_[at_ - 1];
+      if (offsets_[at_ - 1] > begin) end_ = offsets_[at_ - 1];  // nothing is wanted for empty rows
       ++next_;
     }
     return std::min(end_, limit);
@@ -149,6 +125,8 @@ struct CsrSource::Layout {
 CsrSource::Layout CsrSource::layout(RowIndex rows) const {
   const Opened& o = *opened_;
   Layout at;
+  // scratch_bytes() asks for the end of this layout and decode() lays out the same, so what was reserved is
+  // what is used.
   const auto place = [&at](ByteCount bytes) {
     const ByteCount begin = at.end;
     at.end = saturating_add(at.end, aligned(bytes));
@@ -170,7 +148,7 @@ CsrSource::Layout CsrSource::layout(RowIndex rows) const {
 }
 
 Result<std::shared_ptr<const CsrSource>> CsrSource::open(CsrParts parts, MemoryBudget& index_budget) {
-  PENSTOCK_RETURN_IF_ERROR(check_parts(parts));
+  PENSTOCK_RETURN_IF_ERROR(check_sparse(parts, parts.n_rows, "rows"));
   auto opened = std::make_shared<Opened>();
   Opened& o = *opened;
   const std::uint64_t entries = parts.data->size();
@@ -180,12 +158,16 @@ Result<std::shared_ptr<const CsrSource>> CsrSource::open(CsrParts parts, MemoryB
     return std::move(table).status().with_context(array.where());
   };
   PENSTOCK_ASSIGN_OR_RETURN(auto data_rows, table_of(*parts.data));
+  // One table does for both arrays where their grids are the same. They often differ: writers choose chunks
+  // by their bytes, so float32 values beside int64 column numbers have twice as many in a chunk (formats.md,
+  // 2.3).
   auto index_rows = data_rows;
   if (grid_of(*parts.indices) != grid_of(*parts.data)) {
     PENSTOCK_ASSIGN_OR_RETURN(index_rows, table_of(*parts.indices));
   }
 
   SourceTraits& traits = o.traits;
+  PackedLengths packed;
   std::uint64_t previous = 0;
   PENSTOCK_RETURN_IF_ERROR(scan_indptr(*parts.indptr, entries, index_budget,
                                        [&](RowIndex first, std::span<const std::uint64_t> part) {
@@ -196,18 +178,24 @@ Result<std::shared_ptr<const CsrSource>> CsrSource::open(CsrParts parts, MemoryB
                                            if (row > 0) traits.lengths.add(part[i] - previous);
                                            previous = part[i];
                                          }
+                                         packed.add(part);
                                        }));
   traits.n_rows = parts.n_rows;
   traits.n_cols = parts.n_cols;
   traits.value_type = parts.data->dtype().number;
   traits.index_type = parts.indices->dtype().number;
-  traits.layout = describe(parts);
+  traits.layout = describe_sparse("csr", parts);
   traits.n_chunks = parts.data->n_chunks();
+  // Of both arrays, because the last row of a block usually ends inside of a chunk of each. Mask 0: no filter
+  // of the chunk was skipped.
   traits.cheap_heads =
       parts.data->filters().can_decode_head(0) && parts.indices->filters().can_decode_head(0);
-  traits.largest_chunks = largest_chunk(*parts.data) + largest_chunk(*parts.indices);
+  traits.largest_chunks = parts.data->largest_chunk() + parts.indices->largest_chunk();
   traits.stored_bytes = parts.data->stored_bytes() + parts.indices->stored_bytes();
-  o.bounds = {entries, traits.lengths.longest};
+  traits.offset_chunk = OffsetDecoder::chunk_bytes(*parts.indptr);
+  if (traits.offset_chunk > 0)
+    traits.offset_chunk_stored = parts.indptr->stored_bytes() / parts.indptr->n_chunks();
+  o.bounds = {entries, traits.lengths.longest, packed.words()};
   o.data_rows = std::move(data_rows);
   o.index_rows = std::move(index_rows);
   o.parts = std::move(parts);
@@ -228,20 +216,74 @@ ReadCost CsrSource::cost(std::span<const RowRange> wanted) const {
   ReadCost cost;
   RequestList list;
   if (!requests(wanted, Heads::estimated, list).ok()) return cost;
+  // As readers join requests, so that bytes in gaps that they read along with the rest are counted.
   list.coalesce(kCoalesceGap, kCoalesceMax);
   cost.stored = list.total_bytes();
   cost.requests = list.requests().size();
   cost.decoded = decoded_bytes(*o.parts.data, *o.data_rows, wanted) +
                  decoded_bytes(*o.parts.indices, *o.index_rows, wanted);
-  if (!offsets_) cost.decoded += (total_rows(wanted) + wanted.size()) * o.parts.indptr->dtype().size;
+  if (!offsets_) cost.decoded += OffsetDecoder::decoded_bytes(*o.parts.indptr, wanted);
   return cost;
+}
+
+// As decode() goes through the chunks: each once, up to the last element that is wanted of it.
+ByteCount CsrSource::decoded_bytes(const store::Array& array, const RowTable& rows,
+                                   std::span<const RowRange> wanted) const {
+  const std::uint64_t size = rows.chunk_elements();
+  ByteCount bytes = 0;
+  // The last chunk of the range before, of which the next range may want more, and where that one ends.
+  std::uint64_t chunk = kTooMuch, end = 0;
+  const auto flush = [&] {
+    if (chunk != kTooMuch)
+      bytes += array.decoded_bytes(chunk * size, std::min(end, rows.entries()) - chunk * size);
+  };
+  for (const RowRange& range : wanted) {
+    const Elements of = likely_elements(rows, range);
+    if (of.first >= of.last) continue;
+    if (const std::uint64_t first = of.first / size; chunk != first) {
+      flush();
+      chunk = first;
+    }
+    for (end = of.last; (chunk + 1) * size < end; ++chunk) bytes += array.decoded_bytes(chunk * size, size);
+  }
+  flush();
+  return bytes;
+}
+
+// Exact where offsets are in memory. Else chunks are known, and how far the last row goes into its is about
+// right: too far as often as not far enough.
+//
+// Say that rows have 100 entries on average and chunks 1,000, that row 68 is the first to begin in the last
+// chunk, and row 80 the first in the one behind it. Then rows there have 1,000 / 12 = 83 entries, and rows
+// before 74 are expected to go 50 + 6 * 83 = 548 elements into the chunk.
+CsrSource::Elements CsrSource::likely_elements(const RowTable& rows, RowRange range) const {
+  Elements out;
+  if (offsets_) {
+    offsets_->read(range.first, {&out.first, 1});
+    offsets_->read(range.last, {&out.last, 1});
+    return out;
+  }
+  const ChunkSpan span = rows.chunks(range);
+  if (span.empty()) return out;
+  const std::uint64_t size = rows.chunk_elements(), chunk = span.last - 1, begin = chunk * size;
+  const RowIndex first = rows.first_row(chunk);
+  const double mean =
+      static_cast<double>(opened_->bounds.entries) / static_cast<double>(opened_->parts.n_rows);
+  // The first row to begin in a chunk begins half a row behind its edge.
+  double per_row = mean;
+  if (span.last < rows.n_chunks() && rows.first_row(span.last) > first)
+    per_row = static_cast<double>(size) / static_cast<double>(rows.first_row(span.last) - first);
+  const double into = mean / 2 + per_row * static_cast<double>(range.last - std::min(first, range.last));
+  out.first = span.first * size;
+  out.last = begin + std::clamp<std::uint64_t>(static_cast<std::uint64_t>(into), 1, size);
+  return out;
 }
 
 std::uint64_t CsrSource::most_entries(RowRange rows) const {
   const Opened& o = *opened_;
-  const std::uint64_t by_chunks =
-      rows.size() == 0 ? 0
-                       : decoded_bytes(*o.parts.data, *o.data_rows, {&rows, 1}) / o.parts.data->dtype().size;
+  // Two upper bounds, of which the smaller is taken: what all chunks hold that these rows touch, and as many
+  // entries for each row as the longest one has.
+  const std::uint64_t by_chunks = rows.size() == 0 ? 0 : elements_touched(*o.data_rows, {&rows, 1});
   return std::min(by_chunks, rows.size() * o.bounds.longest_row);
 }
 
@@ -257,6 +299,8 @@ std::uint64_t CsrSource::expected_end(const store::Array& array, const RowTable&
   // is a guess: twice the mean is too short for 2 % of the rows of an atlas.
   const std::uint64_t begin = chunk * rows.chunk_elements();
   if (!array.is_chunked() || rows.first_row(chunk) != row) return kTooMuch;
+  // Row `row` - 1 is the one over the edge: it began before the chunk, and no other row that is wanted
+  // reaches into it.
   return begin + 1 + 2 * opened_->bounds.entries / opened_->parts.n_rows;
 }
 
@@ -269,7 +313,8 @@ void CsrSource::add_entry_requests(const store::Array& array, const RowTable& ro
     if (first < last) array.add_requests(first, last - first, heads, list);
   };
   // The run of chunks [first, last) up to element `end` of its last chunk: the next range may want more of
-  // that.
+  // that. A range that begins in the last chunk of the run, or in the one behind it, makes it longer, and
+  // what was the last chunk is then wanted to its end.
   ChunkSpan run;
   std::uint64_t end = 0;
   for (const RowRange& range : wanted) {
@@ -292,6 +337,7 @@ Status CsrSource::requests(std::span<const RowRange> wanted, Heads heads, Reques
   add_entry_requests(*o.parts.indices, *o.index_rows, wanted, heads, list);
   if (!offsets_) {
     for (const RowRange& range : wanted) {
+      // One offset more than rows: a row ends where the next one begins.
       o.parts.indptr->add_requests(range.first, range.size() + 1, Heads::whole, list);
     }
   }
@@ -327,10 +373,7 @@ Status CsrSource::decode(std::span<const RowRange> wanted, const Fetched& fetche
   const Opened& o = *opened_;
   const Layout at = layout(total_rows(wanted));
   if (wanted.empty()) return {};
-  if (scratch.bytes.size() < at.end || scratch.codec == nullptr) {
-    return Status::internal(
-        fmt::format("{}: a scratch of {} bytes, {} are needed", o.parts.label, scratch.bytes.size(), at.end));
-  }
+  PENSTOCK_RETURN_IF_ERROR(check_scratch(*this, scratch, at.end));
   std::byte* const base = scratch.bytes.data();
   CodecContext& codec = *scratch.codec;
   scratch.head_too_short = false;
@@ -347,6 +390,8 @@ Status CsrSource::decode(std::span<const RowRange> wanted, const Fetched& fetche
                           &scratch.head_too_short);
   };
 
+  // A tile is as many rows of a range as lie in both windows. If that is none, the window that lags moves on
+  // by a chunk, and the rows are counted again. An empty row needs no element, so it always fits.
   CsrTile tile;
   tile.index_type = o.traits.index_type;
   tile.value_type = o.traits.value_type;
@@ -376,6 +421,8 @@ Status CsrSource::decode(std::span<const RowRange> wanted, const Fetched& fetche
       tile.indices = end == begin ? indices.buffer() : indices.at(begin);
       tile.first_element = begin;
       PENSTOCK_RETURN_IF_ERROR(sink.csr(tile));
+      // Those of empty rows come back all: WantedEnd may not have been there yet.
+      if (end == begin) std::fill(offsets + row, offsets + after, begin);
       offsets[after] = end;
       row = after;
     }
@@ -389,6 +436,7 @@ ByteCount CsrSource::resident_bytes() const {
 }
 
 Result<std::shared_ptr<const RowSource>> CsrSource::resident(MemoryBudget& budget) const {
+  // Arrays, tables and traits are shared with the twin; only the offsets are its own.
   PENSTOCK_ASSIGN_OR_RETURN(RowOffsets offsets,
                             RowOffsets::create(*opened_->parts.indptr, opened_->bounds, budget));
   return std::shared_ptr<const RowSource>(

@@ -13,18 +13,12 @@
 
 #include "anndata/indptr.h"
 #include "anndata/row_table.h"
+#include "anndata/sparse_parts.h"
 #include "penstock/memory_budget.h"
 #include "source/row_source.h"
 #include "store/store.h"
 
 namespace penstock::anndata {
-
-struct CsrParts {
-  std::shared_ptr<const store::Array> data, indices, indptr;
-  RowIndex n_rows = 0;
-  ColIndex n_cols = 0;
-  std::string label;  // "file.h5ad: X"
-};
 
 class CsrSource final : public RowSource {
  public:
@@ -65,6 +59,12 @@ class CsrSource final : public RowSource {
                           Heads heads, RequestList& list) const;
   std::uint64_t expected_end(const store::Array& array, const RowTable& rows, RowIndex row,
                              std::uint64_t chunk) const;
+  ByteCount decoded_bytes(const store::Array& array, const RowTable& rows,
+                          std::span<const RowRange> wanted) const;
+  struct Elements {
+    std::uint64_t first = 0, last = 0;
+  };
+  Elements likely_elements(const RowTable& rows, RowRange range) const;
   Status read_offsets(std::span<const RowRange> wanted, const Fetched& fetched, CodecContext& codec,
                       const Layout& at, std::byte* scratch) const;
 

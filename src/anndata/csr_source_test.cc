@@ -59,9 +59,12 @@ Made make(const Matrix& m, const Grids& grids) {
 
 std::shared_ptr<MemoryBudget> ample() { return MemoryBudget::create(100'000'000); }
 
-void expect_rows(const RowSource& source, const Matrix& m, const std::vector<RowRange>& wanted) {
+void expect_rows(const RowSource& source, const Matrix& m, const std::vector<RowRange>& wanted,
+                 bool resident = false) {
   const auto result = read_rows(source, wanted);
   ASSERT_TRUE(result.status.ok()) << result.status.to_string();
+  // Without offsets how far the last rows reach is a guess; what is read again comes on top.
+  if (resident && !result.head_too_short) EXPECT_EQ(source.cost(wanted).decoded, result.decoded);
   std::size_t at = 0;
   for (const RowRange& range : wanted) {
     for (RowIndex row = range.first; row < range.last; ++row, ++at) {
@@ -99,14 +102,15 @@ void check_everywhere(const Matrix& m, const Grids& grids, std::mt19937_64& rand
   const auto resident = (*source)->resident(*budget);
   ASSERT_TRUE(resident.ok());
   for (const RowSource* each : {static_cast<const RowSource*>(source->get()), resident->get()}) {
-    expect_rows(*each, m, {});
+    const bool in_memory = each == resident->get();
+    expect_rows(*each, m, {}, in_memory);
     if (m.n_rows() == 0) continue;
-    expect_rows(*each, m, {{0, m.n_rows()}});
-    expect_rows(*each, m, {{m.n_rows() - 1, m.n_rows()}});
+    expect_rows(*each, m, {{0, m.n_rows()}}, in_memory);
+    expect_rows(*each, m, {{m.n_rows() - 1, m.n_rows()}}, in_memory);
     std::vector<RowRange> singles;
     for (RowIndex row = 0; row < m.n_rows(); row += 2) singles.push_back({row, row + 1});
-    expect_rows(*each, m, singles);
-    for (int i = 0; i < 30; ++i) expect_rows(*each, m, random_ranges(m.n_rows(), random));
+    expect_rows(*each, m, singles, in_memory);
+    for (int i = 0; i < 30; ++i) expect_rows(*each, m, random_ranges(m.n_rows(), random), in_memory);
   }
 }
 
@@ -206,16 +210,16 @@ TEST(CsrSource, RequestsOnlyChunksWithWantedRows) {
   const auto source = CsrSource::open(made.parts, *budget);
   ASSERT_TRUE(source.ok());
   const auto resident = *(*source)->resident(*budget);
-  const auto chunks = [&](std::vector<RowRange> wanted) {
-    return resident->cost(wanted).decoded / (2 * 50 * sizeof(float));
+  const auto elements = [&](std::vector<RowRange> wanted) {
+    return resident->cost(wanted).decoded / (2 * sizeof(float));
   };
-  EXPECT_EQ(chunks({{0, 5}}), 1u);  // the next row starts exactly at the next chunk
-  EXPECT_EQ(chunks({{0, 6}}), 2u);
-  EXPECT_EQ(chunks({{4, 6}}), 2u);
-  EXPECT_EQ(chunks({{95, 100}}), 1u);
-  EXPECT_EQ(chunks({{0, 1}, {2, 3}, {4, 5}}), 1u);  // a chunk counts once
-  EXPECT_EQ(chunks({{0, 1}, {50, 51}}), 2u);
-  EXPECT_EQ(chunks({{0, 100}}), 20u);
+  EXPECT_EQ(elements({{0, 5}}), 50u);  // the next row starts exactly at the next chunk
+  EXPECT_EQ(elements({{0, 6}}), 60u);  // of it the head: nothing is compressed
+  EXPECT_EQ(elements({{4, 6}}), 60u);
+  EXPECT_EQ(elements({{95, 100}}), 50u);
+  EXPECT_EQ(elements({{0, 1}, {2, 3}, {4, 5}}), 50u);  // a chunk counts once
+  EXPECT_EQ(elements({{0, 1}, {50, 51}}), 20u);
+  EXPECT_EQ(elements({{0, 100}}), 1000u);
   // Not resident: the same data, and the offsets.
   EXPECT_EQ((*source)->cost(std::vector<RowRange>{{0, 5}}).decoded,
             2 * 50 * sizeof(float) + 6 * sizeof(std::int64_t));
@@ -338,7 +342,7 @@ TEST(CsrSource, ReservesWhatItKeeps) {
     const auto before = budget->usage().used;
     const auto resident = *source->resident(*budget);
     EXPECT_EQ(budget->usage().used - before, source->resident_bytes());
-    EXPECT_LT(source->resident_bytes(), 1001 * 4.1);
+    EXPECT_LT(source->resident_bytes(), 1001u);  // lengths of 4 bits
   }
   EXPECT_EQ(budget->usage().used, 0u);
   const auto small = MemoryBudget::create(2000);

@@ -1,3 +1,9 @@
+// In chunks of 100 elements, with a row of elements 180 to 259: after chunk 1 the window holds [100, 200).
+// advance(180, chunk 2) moves elements 180 to 199 to the front of the buffer and decodes chunk 2 behind them,
+// so that the window holds [180, 300) and the row lies in one piece.
+//
+// The bounds hold for files that do not change. What is checked here keeps a file that is written to in the
+// meantime from making the engine write outside of the buffer.
 #include "anndata/entry_window.h"
 
 #include <fmt/format.h>
@@ -18,6 +24,8 @@ Status EntryWindow::advance(std::uint64_t need, std::uint64_t chunk, std::uint64
                             bool* head_too_short) {
   const std::uint64_t start = chunk * chunk_;
   const std::uint64_t n = std::min({chunk_, entries_ - start, last - start});
+  // Offsets are checked when they are read, so this says that somebody writes to the file. Going on would
+  // read what lies before the buffer.
   if (need < first_) {
     return Status::corrupt(
         fmt::format("{}: row offsets go back to {} after {}: the file changed while it was being read",
@@ -33,7 +41,12 @@ Status EntryWindow::advance(std::uint64_t need, std::uint64_t chunk, std::uint64
     first_ = need;
   }
   PENSTOCK_DCHECK(end_ == start);
-  PENSTOCK_CHECK(end_ - first_ + n <= capacity_);
+  if (end_ - first_ + n > capacity_) [[unlikely]] {
+    return Status::corrupt(fmt::format(
+        "{}: a row of more than {} elements, the most that were counted when the file was opened: it changed "
+        "while it was being read",
+        array_.where(), end_ - first_));
+  }
   const std::span<std::byte> out(buffer_ + (end_ - first_) * item_, n * item_);
   PENSTOCK_RETURN_IF_ERROR(array_.is_chunked()
                                ? array_.decode_chunk(chunk, fetched, out, step, codec, head_too_short)

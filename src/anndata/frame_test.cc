@@ -7,7 +7,7 @@
 #include <limits>
 
 #include "anndata/column_reader.h"
-#include "anndata/obs_column.h"
+#include "anndata/stream_column.h"
 #include "anndata/table.h"
 #include "anndata/testing/memory_group.h"
 #include "source/coded_strings.h"
@@ -181,7 +181,7 @@ TEST(Frame, WhatDoesNotFitIsNamed) {
   auto compound = numbers<float>({1});
   compound->set_type_class(store::TypeClass::compound);
   EXPECT_EQ(Frame::open(compound).status().code(), StatusCode::unsupported);
-  EXPECT_THAT(Frame::open(compound).status().message(), HasSubstr("before 0.7"));
+  EXPECT_THAT(Frame::open(compound).status().message(), HasSubstr("where a table is expected"));
   auto no_index = testing::frame("a.h5ad", 1, {});
   no_index->remove_attribute("_index");
   EXPECT_EQ(Frame::open(no_index).status().code(), StatusCode::corrupt);
@@ -224,7 +224,7 @@ TEST(ObsColumn, StreamsEveryKindAtAnyStep) {
       "a.h5ad", 5,
       {{"cat", categorical(numbers<std::int16_t>({1, -1, 0, 1, 1}, 2), strings({"x", "y"}))},
        {"i4", numbers<std::int32_t>({-1, 2, 3, 4, 5}, 3)},
-       {"u8", numbers<std::uint64_t>({1, 2, ~0ull, 4, 5})},
+       {"u8", numbers<std::uint64_t>({1, 2, ~0ull >> 1, 4, 5})},
        {"f4", numbers<float>({0.5f, 1, 2, 3, 4}, 2)},
        {"f8", numbers<double>({0.1, 1, 2, 3, 4}, 2)},
        {"flag", MemoryArray::booleans({1, 0, 7, 0, 1})},
@@ -239,7 +239,8 @@ TEST(ObsColumn, StreamsEveryKindAtAnyStep) {
     };
     EXPECT_THAT(stream<std::int32_t>(*column("cat", ObsKind::category), step), ElementsAre(1, -1, 0, 1, 1));
     EXPECT_THAT(stream<std::int64_t>(*column("i4", ObsKind::integer), step), ElementsAre(-1, 2, 3, 4, 5));
-    EXPECT_THAT(stream<std::int64_t>(*column("u8", ObsKind::integer), step), ElementsAre(1, 2, -1, 4, 5));
+    EXPECT_THAT(stream<std::int64_t>(*column("u8", ObsKind::integer), step),
+                ElementsAre(1, 2, std::numeric_limits<std::int64_t>::max(), 4, 5));
     EXPECT_THAT(stream<float>(*column("f4", ObsKind::floating32), step), ElementsAre(0.5f, 1, 2, 3, 4));
     EXPECT_THAT(stream<double>(*column("f8", ObsKind::floating64), step), ElementsAre(0.1, 1, 2, 3, 4));
     EXPECT_THAT(stream<std::uint8_t>(*column("flag", ObsKind::boolean), step), ElementsAre(1, 0, 1, 0, 1));
@@ -248,6 +249,37 @@ TEST(ObsColumn, StreamsEveryKindAtAnyStep) {
     EXPECT_THAT(stream<double>(*column("nb", ObsKind::floating64), step),
                 ElementsAre(1, 0, ::testing::IsNan(), 0, 1));
   }
+}
+
+TEST(ObsColumn, IntegersThatLabelsDoNotHoldAreRefused) {
+  constexpr std::int64_t kBig = (std::int64_t{1} << 53) + 1;
+  const auto frame = open(testing::frame(
+      "a.h5ad", 3,
+      {{"u8", numbers<std::uint64_t>({1, 2, ~0ull})},
+       {"ni", nullable("nullable-integer", numbers<std::int64_t>({kBig, 2, kBig}), {1, 0, 0})},
+       {"nu", nullable("nullable-integer", numbers<std::uint64_t>({~0ull, 1ull << 63, 3}), {1, 0, 0})}}));
+  for (const auto& [name, why] :
+       {std::pair("u8", "row 2 is 18446744073709551615, which int64 does not hold"),
+        std::pair("ni", "row 2 is 9007199254740993, which float64 does not hold exactly")}) {
+    const auto column = stream_column(*frame.column(name), 0);
+    RequestList list;
+    ASSERT_TRUE(column->requests({0, 3}, list).ok());
+    list.coalesce(kCoalesceGap, kCoalesceMax);
+    std::vector<std::byte> fetched(list.total_bytes()), bytes(column->scratch_bytes(3)), values(3 * 8);
+    std::size_t at = 0;
+    for (const ReadRequest& r : list.requests()) {
+      ASSERT_TRUE(r.file->read_at(r.offset, std::span(fetched).subspan(at, r.bytes)).ok());
+      at += r.bytes;
+    }
+    CodecContext codec;
+    Scratch scratch{bytes, &codec};
+    const Status status = column->decode({0, 3}, Fetched(list.requests(), fetched.data()), scratch, values);
+    EXPECT_EQ(status.code(), StatusCode::invalid_argument);
+    EXPECT_THAT(status.message(), HasSubstr(why));
+  }
+  // What is missing is not looked at.
+  EXPECT_THAT(stream<double>(*stream_column(*frame.column("nu"), 0), 3),
+              ElementsAre(::testing::IsNan(), 9223372036854775808.0, 3));
 }
 
 TEST(ObsColumn, StringsAreCodedBySortedName) {

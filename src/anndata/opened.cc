@@ -1,9 +1,13 @@
+// An opened AnnData file as everything behind this folder sees it (source/opened_file.h): one matrix and two
+// tables, and questions about the rest of the file. The other matrices and the entries of obsm are looked for
+// when somebody asks, because most users never do.
 #include "anndata/opened.h"
 
 #include "anndata/anndata_file.h"
+#include "anndata/file_notes.h"
 #include "anndata/matrices.h"
+#include "anndata/obsm.h"
 #include "anndata/table.h"
-#include "anndata/verify.h"
 
 namespace penstock::anndata {
 
@@ -22,7 +26,8 @@ class OpenedAnnData final : public OpenedFile {
   const std::shared_ptr<const Table>& obs() const override { return obs_; }
   const std::shared_ptr<const Table>& var() const override { return var_; }
   ByteCount file_bytes() const override {
-    const File* bytes = file_.matrix->data().file();
+    // Any array knows its file. Where there is no X, the index of obs is one.
+    const File* bytes = (file_.values != nullptr ? file_.values : file_.obs.index().values)->file();
     return bytes != nullptr ? bytes->size() : 0;
   }
   Result<std::vector<std::string>> other_matrices() const override {
@@ -34,14 +39,20 @@ class OpenedAnnData final : public OpenedFile {
     return names;
   }
   Result<std::optional<bool>> looks_like_counts(const std::string& matrix) const override {
-    if (matrix == name_) return anndata::looks_like_counts(file_.matrix->data());
-    PENSTOCK_ASSIGN_OR_RETURN(const auto parts, open_csr(*file_.root, matrix));
-    return anndata::looks_like_counts(*parts.data);
+    // There is no X to look at.
+    if (matrix == name_ && file_.values == nullptr) return std::optional<bool>();
+    if (matrix == name_) return anndata::looks_like_counts(*file_.values);
+    // Another matrix than the open one: only its values are opened, not its index.
+    PENSTOCK_ASSIGN_OR_RETURN(const auto values, open_values(*file_.root, matrix));
+    return anndata::looks_like_counts(*values);
   }
-  std::uint64_t verify_chunks() const override { return anndata::verify_chunks(file_); }
-  Result<Dataset::VerifyCounts> verify(const Verifier& verifier, MemoryBudget& budget) const override {
-    return anndata::verify(file_, verifier, budget);
+  Result<std::shared_ptr<const ObsmArray>> obsm(const std::string& name) const override {
+    return open_obsm(*file_.root, name, file_.obs.n_rows());
   }
+  Result<std::vector<ObsmInfo>> obsm_entries() const override {
+    return list_obsm(*file_.root, file_.obs.n_rows());
+  }
+  std::vector<Note> notes() const override { return notes_of(*file_.root); }
 
  private:
   const AnnDataFile file_;
@@ -55,6 +66,7 @@ class OpenedAnnData final : public OpenedFile {
 Result<std::shared_ptr<const OpenedFile>> open_anndata(std::shared_ptr<const store::Group> root,
                                                        const std::string& matrix,
                                                        MemoryBudget& index_budget) {
+  // `matrix` has been checked by then: it is the name of what is open, and other_matrices() leaves it out.
   PENSTOCK_ASSIGN_OR_RETURN(AnnDataFile file, AnnDataFile::open(std::move(root), matrix, index_budget));
   return std::shared_ptr<const OpenedFile>(std::make_shared<const OpenedAnnData>(std::move(file), matrix));
 }

@@ -1,3 +1,10 @@
+// With indptr = 0 3 6 8 12 and chunks of 4 elements, whose edges are 0, 4 and 8:
+//
+//     first_rows_   0 2 3       rows 0, 2 and 3 are the first to begin at or behind 0, 4 and 8
+//     exact_        1 0 1       row 2 begins with element 6, the others on the edge
+//
+// Rows [1, 3) have elements 3 to 7. chunk_of(1) is 0, chunk_of(3) is 2, and row 3 begins on the edge of chunk
+// 2: they lie in chunks 0 and 1.
 #include "anndata/row_table.h"
 
 #include <algorithm>
@@ -37,6 +44,8 @@ ChunkSpan RowTable::chunks(RowRange rows) const {
   if (n_chunks_ == 0 || rows.first >= rows.last) return {};
   const std::uint64_t first = chunk_of(rows.first);
   const std::uint64_t end_chunk = chunk_of(rows.last);
+  // The row behind the range begins exactly on the edge of its chunk, so nothing of that chunk belongs to the
+  // range. Were it not for the exact bits, every such range would read a chunk too many.
   const bool starts_there =
       first_rows_[end_chunk] == rows.last && (exact_[end_chunk / 64] >> end_chunk % 64 & 1);
   return {first, starts_there ? end_chunk : end_chunk + 1};
@@ -45,6 +54,8 @@ ChunkSpan RowTable::chunks(RowRange rows) const {
 RowIndex RowTable::cut(RowIndex first, RowIndex target, RowIndex n_rows) const {
   const RowIndex aim = target < n_rows - first ? first + std::max<RowIndex>(target, 1) : n_rows;
   if (aim >= n_rows) return n_rows;
+  // The first rows of two neighbouring chunks are the nearest boundaries on both sides of the aim. The lower
+  // one counts only if it leaves rows to the block.
   const auto above = std::lower_bound(first_rows_.begin(), first_rows_.end(), aim);
   const RowIndex high = above == first_rows_.end() ? n_rows : *above;
   if (above == first_rows_.begin()) return high;

@@ -1,12 +1,16 @@
+// The tables of AnnData as everything behind this folder sees them (source/table.h). Queries and labels know
+// that interface alone, and Parquet has its own classes under it. These two keep a frame or a column open and
+// pass each question on to frame.cc, column_reader.cc or stream_column.cc.
 #include "anndata/table.h"
 
 #include "anndata/column_reader.h"
-#include "anndata/obs_column.h"
+#include "anndata/stream_column.h"
 
 namespace penstock::anndata {
 
 namespace {
 
+// A column of a frame, which knows where its arrays lie, as one that can be read.
 class ColumnOfFrame final : public TableColumn {
  public:
   explicit ColumnOfFrame(FrameColumn column) : column_(std::move(column)) {}
@@ -16,6 +20,7 @@ class ColumnOfFrame final : public TableColumn {
       case FrameColumn::Encoding::categorical:
         return Encoding::categorical;
       case FrameColumn::Encoding::boolean:
+      // Whether values can be missing is not part of an encoding here: masked() says so.
       case FrameColumn::Encoding::nullable_boolean:
         return Encoding::boolean;
       case FrameColumn::Encoding::string:
@@ -36,6 +41,7 @@ class ColumnOfFrame final : public TableColumn {
   Result<std::shared_ptr<const Categories>> categories(MemoryBudget& budget) const override {
     return read_categories(column_, budget);
   }
+  // The same question as of the free function, which is hidden by this name.
   std::uint64_t rows_at_once() const override { return anndata::rows_at_once(column_); }
   Result<Column> read(std::uint64_t first, std::uint64_t count, std::uint64_t n_categories) const override {
     return read_rows(column_, first, count, n_categories);
@@ -48,6 +54,7 @@ class ColumnOfFrame final : public TableColumn {
   const FrameColumn column_;
 };
 
+// Where a frame is a group, its columns are opened when they are asked for, each time anew.
 class TableOfFrame final : public Table {
  public:
   explicit TableOfFrame(Frame frame) : frame_(std::move(frame)) {}
@@ -61,7 +68,8 @@ class TableOfFrame final : public Table {
     return make_column(std::move(opened));
   }
   ColumnInfo info(const std::string& name) const override { return frame_.info(name); }
-  // HDF5 and zarr keep no bounds.
+  // HDF5 and zarr keep no bounds. The column is opened all the same, so that one that is not there, or not
+  // read, is an error here as it is elsewhere.
   Result<std::vector<ColumnBounds>> bounds(const std::string& name) const override {
     PENSTOCK_ASSIGN_OR_RETURN(const FrameColumn opened, frame_.column(name));
     return std::vector<ColumnBounds>();

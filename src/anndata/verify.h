@@ -1,19 +1,23 @@
-// Decodes every chunk of an AnnData file's matrix and obs columns and tells of those that cannot be decoded.
+// Goes through an AnnData file: every chunk of its matrices and tables, and whatever an open, a column or an
+// epoch would read of them.
 //
-// Thread contract: pure function of an immutable file. Memory: one chunk stored and decoded, reserved from
-// the budget.
+// Thread contract: pure function of an immutable file. Memory: metadata from `index`, a chunk stored and
+// decoded from `work`.
 #pragma once
 
-#include "anndata/anndata_file.h"
+#include <memory>
+#include <string>
+
 #include "penstock/memory_budget.h"
 #include "penstock/status.h"
-#include "source/opened_file.h"
+#include "source/verify_log.h"
+#include "store/store.h"
 
 namespace penstock::anndata {
 
-// Chunks that verify() will go through.
-std::uint64_t verify_chunks(const AnnDataFile& file);
-Result<Dataset::VerifyCounts> verify(const AnnDataFile& file, const OpenedFile::Verifier& verifier,
-                                     MemoryBudget& budget);
+// `matrix`: "X", "raw/X" or "layers/NAME"; empty: all of these, and obsm, varm, obsp and varp. Errors: what
+// the file is when it is no AnnData file, a matrix that is not there, `budget`.
+Status verify(const std::shared_ptr<const store::Group>& root, const std::string& matrix, VerifyLog& log,
+              MemoryBudget& index, MemoryBudget& work);
 
 }  // namespace penstock::anndata

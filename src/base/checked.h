@@ -18,6 +18,15 @@ inline std::optional<std::uint64_t> checked_mul(std::uint64_t a, std::uint64_t b
   return r;
 }
 
+// The largest number where the true result is beyond it: for sizes that are compared with a limit, which
+// refuses it.
+inline std::uint64_t saturating_add(std::uint64_t a, std::uint64_t b) {
+  return checked_add(a, b).value_or(~std::uint64_t{0});
+}
+inline std::uint64_t saturating_mul(std::uint64_t a, std::uint64_t b) {
+  return checked_mul(a, b).value_or(~std::uint64_t{0});
+}
+
 // a / b rounded up; b > 0.
 constexpr std::uint64_t ceil_div(std::uint64_t a, std::uint64_t b) { return a / b + (a % b != 0 ? 1 : 0); }
 

@@ -19,5 +19,27 @@ TEST(NamesTest, NearNamesFirstElseAList) {
   EXPECT_EQ(suggest_names(std::string(1000, 'x'), names).substr(0, 9), "there are");
 }
 
+TEST(NamesTest, NamesOfALongListAreFound) {
+  const std::vector<std::string> names = {"b", "", "a", "b c", "a"};
+  const NameOrder order(names);
+  for (const std::string& name : names) EXPECT_TRUE(order.has(names, name));
+  for (const char* name : {"c", "b ", "A", "aa"}) EXPECT_FALSE(order.has(names, name));
+  EXPECT_FALSE(NameOrder().has({}, ""));
+}
+
+TEST(NamesTest, BytesThatAreNoTextAreShown) {
+  for (const char* text :
+       {"", "caf\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\xa7\xac", "\xed\x9f\xbf", "\xf4\x8f\xbf\xbf"}) {
+    EXPECT_TRUE(is_utf8(text));
+    EXPECT_EQ(shown_text(text), text);
+  }
+  for (const char* bytes : {"\xe9", "\xc3", "\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf0\x80\x80\xaf",
+                            "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80", "\x80", "\xe2\x82"}) {
+    EXPECT_FALSE(is_utf8(bytes));
+    EXPECT_TRUE(is_utf8(shown_text(bytes)));
+  }
+  EXPECT_EQ(shown_text("caf\xe9 \xc3\xa9\xc3"), "caf\\xe9 \xc3\xa9\\xc3");
+}
+
 }  // namespace
 }  // namespace penstock

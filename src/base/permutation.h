@@ -1,6 +1,6 @@
 // Keyed permutations of [0, n) without an array: the place of every item is a pure function of (n, key).
 //
-//   const KeyedPermutation order(n, mix(seed, epoch, kTapeStream));
+//   const KeyedPermutation order(n, mix(seed, kBlockStream, epoch));
 //   order(i);               // where item i goes; each value of [0, n) exactly once
 //   order.inverse(order(i)) == i
 //

@@ -1,3 +1,16 @@
+// Counts are small whole numbers that files store as 32-bit floats. In the window a row keeps them as
+// bytes, if that loses nothing:
+//
+//     f32  1.0  3.0  255.0    ->  u8   1  3  255      4 bytes a value become 1
+//     f32  1.0  3.0  256.0    ->  u16  1  3  256
+//     f32  1.0  0.5           ->  as they are
+//
+// The kernel does not look first and pack afterwards: it packs as if all was well, and collects
+// in the same pass whether it was. Nearly every row of a count matrix is well, and the others pay
+// for a second pass or a copy.
+//
+// Targets: Note [One source, many targets] in simd.cc.
+
 #include <cstring>
 #include <limits>
 
@@ -24,6 +37,8 @@ constexpr std::uint32_t kNoClass = 0xffffffff;
 template <class In, class Out>
 HWY_INLINE std::uint32_t pack_integers(const std::byte* HWY_RESTRICT in, std::size_t n,
                                        std::byte* HWY_RESTRICT out) {
+  // Bytes of the input may be at any alignment, hence load() and store(). Compilers see through them and make
+  // vectors.
   In all = 0;
   for (std::size_t i = 0; i < n; ++i) {
     const In value = load<In>(in, i);
@@ -37,13 +52,18 @@ template <class F, class Bits>
 struct Magic {
   // Adding 2^fraction to a number in [0, 2^fraction) leaves its nearest integer in the low bits; subtracting
   // it again gives the number itself only if it was an integer. -0.0 comes back as 0.0 and is caught by its
-  // bits; negative numbers, infinities and NaN leave an integer far above 65,535.
+  // bits; negative numbers, infinities and NaN leave an integer far above 65,535. Example in f32, whose magic
+  // number is 2^23 = 0x4B000000: 3.0 + 2^23 is 0x4B000003, and 0.5 + 2^23 is rounded to 0x4B000000, which
+  // gives 0.0 back. Unlike a conversion to an integer it is defined for every float, infinity and NaN
+  // included, and it needs nothing that a target lacks.
   static constexpr F value = sizeof(F) == 4 ? static_cast<F>(0x1p23) : static_cast<F>(0x1p52);
   static constexpr Bits bits =
       sizeof(F) == 4 ? static_cast<Bits>(0x4B000000) : static_cast<Bits>(0x4330000000000000);
 };
 
-// T is float, double, or a 16-bit float that is looked at as a float: widening keeps values apart.
+// T is float, double, or a 16-bit float that is looked at as a float: widening keeps values apart. Kept free
+// of branches, so that the compiler can turn the loop into vectors: differences and integers are or-ed
+// together, and looked at once, at the end.
 template <class T, class Out>
 HWY_INLINE std::uint32_t pack_floats_plain(const std::byte* HWY_RESTRICT in, std::size_t from, std::size_t n,
                                            std::byte* HWY_RESTRICT out) {
@@ -77,6 +97,7 @@ HWY_INLINE hn::Vec<D> load_bits(D /*du*/, const std::byte* in, std::size_t i, st
   const hn::Repartition<std::uint8_t, D> d8;
   return hn::BitCast(D(), hn::LoadU(d8, reinterpret_cast<const std::uint8_t*>(in + 4 * i)));
 }
+// A bfloat16 is the upper half of a float.
 template <class D>
 HWY_INLINE hn::Vec<D> load_bits(D du, const std::byte* in, std::size_t i, std::type_identity<BFloat>) {
   const hn::Rebind<std::uint16_t, D> d16;
@@ -106,6 +127,8 @@ HWY_INLINE std::uint32_t pack_floats(const std::byte* HWY_RESTRICT in, std::size
     const auto integer = hn::Sub(hn::BitCast(du, sum), magic_bits);
     differ = hn::Or(differ, hn::Xor(hn::BitCast(du, hn::Sub(sum, magic)), bits));
     all = hn::Or(all, integer);
+    // DemoteTo saturates where the plain loop truncates. It makes no difference: of numbers that do not fit
+    // the output is thrown away.
     hn::StoreU(hn::DemoteTo(dout, hn::BitCast(hn::RebindToSigned<decltype(du)>(), integer)), dout, to + i);
   }
   const std::uint32_t tail = pack_floats_plain<T, Out>(in, i, n, out);
@@ -160,6 +183,8 @@ namespace penstock::batch {
 HWY_EXPORT(pack_8);
 HWY_EXPORT(pack_16);
 
+// Bytes first, because most rows are. The result says whether 16 bits would do, so that the second pass runs
+// only where it succeeds, and a third possibility, to copy, needs no arithmetic.
 ValueClass compact_values(const std::byte* in, NumericType type, std::size_t n, std::byte* out) {
   if (internal::scalar_forced()) return ref::compact_values(in, type, n, out);
   const std::size_t size = numeric_size(type);

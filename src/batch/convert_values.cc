@@ -1,3 +1,12 @@
+// Conversions between number types, with the count of those that changed a number, such as 2^24 + 1 to f32:
+// the loader shows it as values_rounded. Counting must not slow down the common case, in which nothing
+// changes, so most kernels only notice whether anything might have, and count in a second pass.
+//
+// What is not here (f16 to f64, u8 to i16, ...) is rare, and goes through the plain loop of
+// compact_row_ref.h.
+//
+// Targets: Note [One source, many targets] in simd.cc.
+
 #include <cstring>
 #include <type_traits>
 
@@ -14,6 +23,7 @@ HWY_BEFORE_NAMESPACE();
 namespace penstock::batch::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
+// The tail of every kernel, which is too short for a vector. It says what a conversion is: cast.h.
 template <class From, class To>
 HWY_INLINE std::size_t convert_plain(const std::byte* in, std::size_t from, std::size_t n, std::byte* out) {
   std::size_t inexact = 0;
@@ -37,6 +47,8 @@ HWY_INLINE std::size_t integers_f32(const std::byte* HWY_RESTRICT in, std::size_
     const Int value = load<Int>(in, i);
     if constexpr (sizeof(Int) >= 4) {
       constexpr U kExact = U{1} << 24;
+      // One unsigned comparison for both ends: a number in [-2^24, 2^24], moved up by 2^24, lies in [0,
+      // 2^25], and everything else wraps around to something larger.
       large |= static_cast<U>(static_cast<U>(value) + (std::is_signed_v<Int> ? kExact : U{0})) >
                (std::is_signed_v<Int> ? 2 * kExact : kExact);
     }
@@ -83,6 +95,7 @@ std::size_t f32_bf16(const std::byte* in, std::size_t n, std::byte* out) {
 
 #else
 
+// Through bytes, because rows lie in files and batches at any address, and a pointer to float may not.
 template <class D>
 HWY_INLINE hn::Vec<D> load_any(D d, const std::byte* in) {
   const hn::Repartition<std::uint8_t, D> d8;
@@ -94,6 +107,8 @@ HWY_INLINE void store_any(hn::Vec<D> v, D /*d*/, std::byte* out) {
   hn::StoreU(hn::BitCast(d8, v), d8, reinterpret_cast<std::uint8_t*>(out));
 }
 
+// Counts in the same pass: normalised values that were stored as doubles are nearly all inexact, and a second
+// pass would run for every row of them.
 std::size_t f64_f32(const std::byte* HWY_RESTRICT in, std::size_t n, std::byte* HWY_RESTRICT out) {
   std::size_t inexact = 0;
   std::size_t i = 0;
@@ -154,6 +169,15 @@ std::size_t f32_f16(const std::byte* HWY_RESTRICT in, std::size_t n, std::byte* 
   return inexact + convert_plain<float, Half>(in, i, n, out);
 }
 
+// To nearest, ties to even, in integers: add a half of what is dropped, less one, and one more if what is
+// kept is odd. Two numbers of which exactly a half is dropped:
+//
+//     0x3F80 8000  even  + 0x7FFF      = 0x3F80 FFFF  ->  0x3F80
+//     0x3F81 8000  odd   + 0x7FFF + 1  = 0x3F82 0000  ->  0x3F82
+//
+// A carry runs into the exponent, which is right: the number after the largest of an exponent is the first of
+// the next, and after the largest of all comes infinity. A NaN must not carry (0x7FFF FFFF would become a
+// negative zero), so it keeps its upper half and gets its quiet bit, lest nothing be left of its fraction.
 std::size_t f32_bf16(const std::byte* HWY_RESTRICT in, std::size_t n, std::byte* HWY_RESTRICT out) {
   const hn::ScalableTag<float> df;
   const hn::ScalableTag<std::uint32_t> du;
@@ -199,6 +223,8 @@ HWY_EXPORT(f32_bf16);
 
 namespace {
 
+// The three float types below are left to the plain loop: half floats are widened exactly, so nothing is
+// counted.
 std::size_t to_f32(const std::byte* in, NumericType in_type, std::size_t n, std::byte* out) {
   switch (in_type) {
     case NumericType::f64:

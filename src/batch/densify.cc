@@ -1,3 +1,8 @@
+// A compact row of the window to a dense row of a batch. The way in is densify_blocks.h, which is shared
+// with CSR matrices: what differs is only where ids and values come from. Here ids are 16 or 32 bits
+// wide, and values are expanded from bytes when they are needed, 512 at a time, so that they never go
+// through memory in full width.
+
 #include "batch/densify.h"
 
 #include "batch/densify_blocks.h"
@@ -22,9 +27,12 @@ void densify_any(const Id* ids, const std::byte* values, ValueClass cls, std::si
     expand_values(from, cls, count, buffer, type);
     return buffer;
   };
+  // Elements are moved and not computed with, so all types of a width share one instance: four of them, not
+  // twelve.
   internal::visit_width(numeric_size(type), [&]<class Bits>(Bits) {
     internal::densify_ascending<Bits>(PlainIds<Id>{ids}, n, fill, row, n_cols, dst);
   });
+  // Another thread may get the batch next, and a release store does not order streamed ones.
   stream_fence();
 }
 

@@ -24,12 +24,21 @@ void densify_row(const std::uint32_t* ids, const std::byte* values, ValueClass c
 // Copies n bytes with non-temporal stores where the target has them. Any alignment.
 void stream_copy(std::byte* dst, const std::byte* src, std::size_t n);
 
-// A CSR batch to dense, converting values to out_type: out is n_rows x n_cols. indptr and indices are i32 or
-// i64 (index_type). `row` is a scratch of n_cols elements of out_type, zero on entry and exit. False when the
-// arrays are not a valid CSR matrix of that shape (users may have written into them); out is then unspecified
-// and row is not restored.
-bool densify_csr(const std::byte* indptr, const std::byte* indices, NumericType index_type,
-                 const std::byte* values, NumericType value_type, std::size_t nnz, std::size_t n_rows,
-                 std::size_t n_cols, NumericType out_type, std::byte* row, std::byte* out);
+// A CSR matrix that may have been in a user's hands. indptr (n_rows + 1) and indices (nnz) are i32 or i64.
+struct CsrArrays {
+  const std::byte* indptr = nullptr;
+  const std::byte* indices = nullptr;
+  NumericType index_type = NumericType::i32;
+  const std::byte* values = nullptr;
+  NumericType value_type = NumericType::f32;
+  std::size_t nnz = 0, n_rows = 0, n_cols = 0;
+};
+
+// Its rows [first, last) to dense, converting values to out_type: `out` is (last - first) x n_cols. Columns
+// of a row in any order, duplicates are summed. Parts of a matrix may be made by several threads at once.
+// False when the rows are not those of a valid CSR matrix of that shape (users may have written into them):
+// `out` is then unspecified.
+bool densify_csr(const CsrArrays& csr, std::size_t first, std::size_t last, NumericType out_type,
+                 std::byte* out);
 
 }  // namespace penstock::batch

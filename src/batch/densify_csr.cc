@@ -1,4 +1,11 @@
 // A CSR batch that was in a user's hands to dense: checked row by row, and read only through checked ids.
+// Users get CSR batches as arrays that they may write into, and may do so in another thread while this runs.
+// So everything is checked, and the check is not believed: an id is read once to see whether the row is in
+// order, and again when its value is placed, and the second read is compared with the bound as well. What a
+// race can do is to spoil the result, not to write outside of it.
+//
+// Nearly all rows are ascending, as the loader makes them, and take the fast way of densify_blocks.h. The
+// others (users may have permuted columns, or added duplicates) are summed in place.
 #include <cstring>
 
 #include "batch/cast.h"
@@ -25,6 +32,7 @@ struct RowCheck {
 };
 template <class Index>
 RowCheck check_row(CsrIds<Index> ids, std::size_t n, std::size_t n_cols) {
+  // Without a branch in the loop: rows that are in order are read to their end anyway.
   bool in_range = n == 0 || ids.at(0) < n_cols;
   bool ascending = true;
   for (std::size_t i = 1; i < n; ++i) {
@@ -35,85 +43,81 @@ RowCheck check_row(CsrIds<Index> ids, std::size_t n, std::size_t n_cols) {
 }
 
 template <class Index>
-struct Csr {
-  const std::byte* indptr;
-  const std::byte* indices;
-  const std::byte* values;
-  NumericType value_type;
-  NumericType out_type;
-  std::size_t n_cols;
-  std::byte* row;
+class Rows {
+ public:
+  Rows(const CsrArrays& csr, NumericType out_type) : csr_(csr), out_type_(out_type) {}
 
-  const std::byte* elements(std::size_t first, std::size_t count, std::byte* buffer) const {
-    const std::byte* from = values + first * numeric_size(value_type);
-    if (value_type == out_type) return from;
-    convert_values(from, value_type, count, buffer, out_type);
-    return buffer;
-  }
-
-  void ascending_row(std::size_t begin, std::size_t n, std::byte* dst) const {
-    const auto fill = [&](std::size_t first, std::size_t count, std::byte* buffer) {
-      return elements(begin + first, count, buffer);
-    };
-    internal::visit_width(numeric_size(out_type), [&]<class Bits>(Bits) {
-      const CsrIds<Index> ids{indices + begin * sizeof(Index)};
-      internal::densify_ascending<Bits>(ids, n, fill, row, n_cols, dst);
-    });
-  }
-
-  // Columns in any order, duplicates summed: the whole scratch row is needed. The ids are checked again,
-  // because their owner may be writing to them.
-  void any_row(std::size_t begin, std::size_t n, std::byte* dst) const {
-    const CsrIds<Index> ids{indices + begin * sizeof(Index)};
-    visit_numeric(out_type, [&]<class T>(std::type_identity<T>) {
-      std::byte buffer[sizeof(T)];
-      for (std::size_t i = 0; i < n; ++i) {
-        const std::size_t column = ids.at(i);
-        if (column >= n_cols) continue;
-        const T value = load<T>(elements(begin + i, 1, buffer), 0);
-        store(row, column, sum(load<T>(row, column), value));
-      }
-      internal::stream_block(dst, row, n_cols * sizeof(T));
-      for (std::size_t i = 0; i < n; ++i) {
-        const std::size_t column = ids.at(i);
-        if (column < n_cols) store(row, column, T{});
-      }
-    });
-  }
-
-  bool densify(std::size_t nnz, std::size_t n_rows, std::byte* out) const {
-    const CsrIds<Index> ptr{indptr};
-    std::size_t begin = ptr.at(0);
-    if (begin != 0) return false;
-    for (std::size_t r = 0; r < n_rows; ++r) {
+  bool densify(std::size_t first, std::size_t last, std::byte* out) const {
+    const CsrIds<Index> ptr{csr_.indptr};
+    std::size_t begin = ptr.at(first);
+    // Where a part begins later is the end of the part before, which checks it.
+    if (first == 0 && begin != 0) return false;
+    alignas(64) std::byte scratch[internal::kBlockBytes] = {};
+    for (std::size_t r = first; r < last; ++r) {
       const std::size_t end = ptr.at(r + 1);
-      if (end < begin || end > nnz) return false;
-      const RowCheck check = check_row(CsrIds<Index>{indices + begin * sizeof(Index)}, end - begin, n_cols);
+      // With this and the loop's begin = end, all of [begin, end) lies inside of the arrays; a negative
+      // number is huge.
+      if (end < begin || end > csr_.nnz) return false;
+      const RowCheck check = check_row(ids_from(begin), end - begin, csr_.n_cols);
       if (!check.in_range) return false;
-      std::byte* dst = out + r * n_cols * numeric_size(out_type);
+      std::byte* dst = out + (r - first) * csr_.n_cols * numeric_size(out_type_);
       if (check.ascending) {
-        ascending_row(begin, end - begin, dst);
+        ascending_row(begin, end - begin, scratch, dst);
       } else {
         any_row(begin, end - begin, dst);
       }
       begin = end;
     }
-    return begin == nnz;
+    return last < csr_.n_rows || begin == csr_.nnz;
   }
+
+ private:
+  CsrIds<Index> ids_from(std::size_t begin) const { return {csr_.indices + begin * sizeof(Index)}; }
+
+  const std::byte* elements(std::size_t first, std::size_t count, std::byte* buffer) const {
+    const std::byte* from = csr_.values + first * numeric_size(csr_.value_type);
+    if (csr_.value_type == out_type_) return from;
+    convert_values(from, csr_.value_type, count, buffer, out_type_);
+    return buffer;
+  }
+
+  void ascending_row(std::size_t begin, std::size_t n, std::byte* scratch, std::byte* dst) const {
+    const auto fill = [&](std::size_t first, std::size_t count, std::byte* buffer) {
+      return elements(begin + first, count, buffer);
+    };
+    internal::visit_width(numeric_size(out_type_), [&]<class Bits>(Bits) {
+      internal::densify_ascending<Bits>(ids_from(begin), n, fill, scratch, csr_.n_cols, dst);
+    });
+  }
+
+  // Columns in any order, duplicates summed: in place, since the row is not built from left to right. The ids
+  // are checked again, because their owner may be writing to them.
+  void any_row(std::size_t begin, std::size_t n, std::byte* dst) const {
+    const CsrIds<Index> ids = ids_from(begin);
+    std::memset(dst, 0, csr_.n_cols * numeric_size(out_type_));
+    visit_numeric(out_type_, [&]<class T>(std::type_identity<T>) {
+      std::byte buffer[sizeof(T)];
+      for (std::size_t i = 0; i < n; ++i) {
+        const std::size_t column = ids.at(i);
+        if (column >= csr_.n_cols) continue;
+        store(dst, column, sum(load<T>(dst, column), load<T>(elements(begin + i, 1, buffer), 0)));
+      }
+    });
+  }
+
+  const CsrArrays& csr_;
+  NumericType out_type_;
 };
 
 }  // namespace
 
-bool densify_csr(const std::byte* indptr, const std::byte* indices, NumericType index_type,
-                 const std::byte* values, NumericType value_type, std::size_t nnz, std::size_t n_rows,
-                 std::size_t n_cols, NumericType out_type, std::byte* row, std::byte* out) {
+bool densify_csr(const CsrArrays& csr, std::size_t first, std::size_t last, NumericType out_type,
+                 std::byte* out) {
   bool valid = false;
-  if (index_type == NumericType::i32) {
-    valid = Csr<std::int32_t>{indptr, indices, values, value_type, out_type, n_cols, row}.densify(nnz, n_rows,
-                                                                                                  out);
-  } else if (index_type == NumericType::i64) {
-    valid = Csr<std::int64_t>{indptr, indices, values, value_type, out_type, n_cols, row}.densify(nnz, n_rows,
-                                                                                                  out);
+  if (csr.index_type == NumericType::i32) {
+    valid = Rows<std::int32_t>(csr, out_type).densify(first, last, out);
+  } else if (csr.index_type == NumericType::i64) {
+    valid = Rows<std::int64_t>(csr, out_type).densify(first, last, out);
   }
   stream_fence();
   return valid;

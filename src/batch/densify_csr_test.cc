@@ -56,15 +56,26 @@ void expect_dense(const Csr<Index>& csr, NumericType in_type, NumericType out_ty
       }
     }
   });
-  Output<std::byte> row(csr.n_cols * size);
-  std::memset(row.data(), 0, csr.n_cols * size);
+  const Unaligned indptr(csr.indptr);
+  const Unaligned indices(csr.indices);
+  const Unaligned from(values);
+  const CsrArrays arrays{.indptr = indptr.data(),
+                         .indices = indices.data(),
+                         .index_type = sizeof(Index) == 4 ? NumericType::i32 : NumericType::i64,
+                         .values = from.data(),
+                         .value_type = in_type,
+                         .nnz = nnz,
+                         .n_rows = n_rows,
+                         .n_cols = csr.n_cols};
   Output<std::byte> out(expected.size());
-  const auto index_type = sizeof(Index) == 4 ? NumericType::i32 : NumericType::i64;
-  ASSERT_TRUE(densify_csr(Unaligned(csr.indptr).data(), Unaligned(csr.indices).data(), index_type,
-                          Unaligned(values).data(), in_type, nnz, n_rows, csr.n_cols, out_type, row.data(),
-                          out.data()));
+  ASSERT_TRUE(densify_csr(arrays, 0, n_rows, out_type, out.data()));
   ASSERT_EQ(out.copy(), expected) << numeric_name(in_type) << " to " << numeric_name(out_type);
-  ASSERT_EQ(row.copy(), std::vector<std::byte>(csr.n_cols * size));
+  // In parts, each where its rows belong.
+  const std::size_t middle = n_rows / 3;
+  Output<std::byte> parts(expected.size());
+  ASSERT_TRUE(densify_csr(arrays, middle, n_rows, out_type, parts.data() + middle * csr.n_cols * size));
+  ASSERT_TRUE(densify_csr(arrays, 0, middle, out_type, parts.data()));
+  ASSERT_EQ(parts.copy(), expected) << numeric_name(in_type) << " to " << numeric_name(out_type);
 }
 
 class DensifyCsr : public testing::EveryTarget {};
@@ -91,15 +102,26 @@ PENSTOCK_EVERY_TARGET(DensifyCsr);
 
 template <class Index>
 bool accepted(std::vector<Index> indptr, std::vector<Index> indices, std::size_t n_cols) {
-  const std::vector<float> values(indices.size(), 1.0F);
-  const std::size_t n_rows = indptr.size() - 1;
-  Output<float> row(n_cols);
-  std::memset(row.bytes(), 0, n_cols * 4);
-  Output<float> out(n_rows * n_cols);
-  return densify_csr(Unaligned(indptr).data(), Unaligned(indices).data(),
-                     sizeof(Index) == 4 ? NumericType::i32 : NumericType::i64, Unaligned(values).data(),
-                     NumericType::f32, values.size(), n_rows, n_cols, NumericType::f32, row.bytes(),
-                     out.bytes());
+  const Unaligned ptr(indptr);
+  const Unaligned ids(indices);
+  const Unaligned values(std::vector<float>(indices.size(), 1.0F));
+  const CsrArrays arrays{.indptr = ptr.data(),
+                         .indices = ids.data(),
+                         .index_type = sizeof(Index) == 4 ? NumericType::i32 : NumericType::i64,
+                         .values = values.data(),
+                         .value_type = NumericType::f32,
+                         .nnz = indices.size(),
+                         .n_rows = indptr.size() - 1,
+                         .n_cols = n_cols};
+  Output<float> out(arrays.n_rows * n_cols);
+  const bool whole = densify_csr(arrays, 0, arrays.n_rows, NumericType::f32, out.bytes());
+  // What is refused as a whole is refused in one of its parts, whichever way it is cut.
+  for (std::size_t cut = 1; cut < arrays.n_rows; ++cut) {
+    const bool head = densify_csr(arrays, 0, cut, NumericType::f32, out.bytes());
+    const bool tail = densify_csr(arrays, cut, arrays.n_rows, NumericType::f32, out.bytes());
+    EXPECT_EQ(head && tail, whole) << cut;
+  }
+  return whole;
 }
 
 template <class Index>
@@ -125,8 +147,8 @@ TEST(DensifyCsrInvalid, indices_of_both_sizes) {
 
 TEST(DensifyCsrInvalid, other_index_types) {
   const std::byte nothing{};
-  EXPECT_FALSE(densify_csr(&nothing, &nothing, NumericType::f32, &nothing, NumericType::f32, 0, 0, 1,
-                           NumericType::f32, nullptr, nullptr));
+  EXPECT_FALSE(
+      densify_csr({.indptr = &nothing, .index_type = NumericType::f32}, 0, 0, NumericType::f32, nullptr));
 }
 
 }  // namespace

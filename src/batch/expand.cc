@@ -1,3 +1,14 @@
+// From the window to a batch: bytes to floats, 16-bit ids to 32 or 64 bits. It runs once for every entry that
+// is delivered, and memory is what limits it, so the kernels differ in how they write.
+//
+// A batch that is larger than the caches is written past them. An ordinary store reads the line first,
+// which costs as much as the write, and pushes out what other threads still need; a streamed store of a
+// whole line does neither. Half a line is worse than either: the processor's write buffer goes out in
+// pieces. Hence the three parts of the streaming loops: single elements up to the first line, whole lines,
+// single elements for what is left.
+//
+// Targets: Note [One source, many targets] in simd.cc.
+
 #include <cstdint>
 #include <type_traits>
 
@@ -38,6 +49,8 @@ void stream_ids_16_32(const std::uint16_t* in, std::size_t n, std::int32_t* out)
 #else
 
 using DF = hn::ScalableTag<float>;
+// Floats are made from signed integers, because AVX2 has no conversion from unsigned ones. Values of 16 bits
+// fit.
 using DI = hn::RebindToSigned<hn::RebindToUnsigned<DF> >;
 
 // The next integers, as one vector of float.
@@ -48,16 +61,19 @@ HWY_INLINE hn::Vec<DF> load_as_f32(const std::byte* in, std::size_t i) {
   return hn::ConvertTo(DF(), hn::PromoteTo(DI(), narrow));
 }
 
-// Elements of 4 bytes before `out` stands at the start of a line; n when it never does.
+// Elements of 4 bytes before `out` stands at the start of a line; n when it never does, because it is not a
+// multiple of 4. Arrays in slots are aligned, so that is for other callers.
 HWY_INLINE std::size_t to_line(const void* out, std::size_t n) {
   const std::size_t bytes = (64 - reinterpret_cast<std::uintptr_t>(out) % 64) % 64;
   return bytes % 4 != 0 || bytes / 4 > n ? n : bytes / 4;
 }
 
-// As below, but whole lines go out past the caches: the reader is far away and the line would be read for
-// nothing before it is overwritten.
+// As below, but whole lines go out past the caches: the reader is far away and the line would be
+// read for nothing before it is overwritten. Streamed stores want aligned vectors, which from
+// the first line on they are.
 template <class In>
 HWY_INLINE void stream_f32(const std::byte* HWY_RESTRICT in, std::size_t n, std::byte* HWY_RESTRICT out) {
+  // 16 elements of 4 bytes are a line. Vectors may be shorter than one, never longer.
   const hn::CappedTag<float, 16> d;
   const hn::RebindToSigned<decltype(d)> di;
   const hn::Rebind<In, decltype(d)> din;
@@ -107,6 +123,7 @@ HWY_INLINE void expand_bf16(const std::byte* HWY_RESTRICT in, std::size_t n, std
   std::size_t i = 0;
   for (; i + lanes <= n; i += lanes) {
     const auto bits = hn::BitCast(du, load_as_f32<In>(in, i));
+    // The rounding of convert_values.cc, without its NaN: integers have none.
     const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(du, 1));
     const auto rounded = hn::ShiftRight<16>(hn::Add(hn::Add(bits, hn::Set(du, 0x7fff)), odd));
     hn::StoreU(hn::DemoteTo(d16, hn::BitCast(di, rounded)), d16, reinterpret_cast<std::uint16_t*>(out) + i);
@@ -114,6 +131,7 @@ HWY_INLINE void expand_bf16(const std::byte* HWY_RESTRICT in, std::size_t n, std
   for (; i < n; ++i) store(out, i, cast<BFloat>(load<In>(in, i)));
 }
 
+// Half floats need F16C, which every processor with AVX2 has. Elsewhere the plain loop of cast.h makes them.
 template <class In>
 HWY_INLINE void expand_f16(const std::byte* HWY_RESTRICT in, std::size_t n, std::byte* HWY_RESTRICT out) {
   std::size_t i = 0;
@@ -190,6 +208,7 @@ HWY_EXPORT(values_16_bf16);
 HWY_EXPORT(values_8_f16);
 HWY_EXPORT(values_16_f16);
 
+// What is not dispatched is either copied (`wide`) or of a type for which nobody has asked for speed.
 void expand_values(const std::byte* in, ValueClass cls, std::size_t n, std::byte* out, NumericType type,
                    Writes writes) {
   if (cls != ValueClass::wide && !internal::scalar_forced()) {

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include "base/load.h"
 #include "base/types.h"
 #include "batch/half.h"
 
@@ -43,14 +44,9 @@ decltype(auto) visit_numeric(NumericType type, F&& f) {
   return f(std::type_identity<double>{});
 }
 
-// Element i of an array that may be unaligned.
-template <class T>
-T load(const std::byte* p, std::size_t i) {
-  T value;
-  std::memcpy(&value, p + i * sizeof(T), sizeof(T));
-  return value;
-}
+using penstock::load;
 
+// Element i of an array that may be unaligned, as load() has it.
 template <class T>
 void store(std::byte* p, std::size_t i, T value) {
   std::memcpy(p + i * sizeof(T), &value, sizeof(T));

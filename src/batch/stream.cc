@@ -1,3 +1,7 @@
+// A copy that does not go through the caches, for dense batches: they are written once and read by
+// somebody else, maybe a GPU, and are larger than the caches. Without it every line would be read
+// before it is overwritten.
+
 #include "batch/stream.h"
 
 #include <cstdint>
@@ -24,6 +28,7 @@ void stream_lines(std::byte* HWY_RESTRICT dst, const std::byte* HWY_RESTRICT src
   if (n > 0) std::memcpy(dst, src, n);
 #else
   constexpr std::size_t kLine = 64;
+  // Up to the first line of dst. src may be at any alignment: it is in L1, where that costs little.
   const std::size_t head = std::min(n, (kLine - reinterpret_cast<std::uintptr_t>(dst) % kLine) % kLine);
   if (head > 0) std::memcpy(dst, src, head);
   std::size_t i = head;
@@ -53,6 +58,8 @@ void internal::stream_block(std::byte* dst, const std::byte* src, std::size_t n)
   if (n > 0) std::memcpy(dst, src, n);
 }
 
+// Streamed stores are outside of the order in which a processor makes ordinary ones visible. Without the
+// fence a thread that is told that the batch is complete could still read old memory.
 void stream_fence() { hwy::FlushStream(); }
 
 void stream_copy(std::byte* dst, const std::byte* src, std::size_t n) {

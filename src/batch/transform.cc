@@ -1,3 +1,8 @@
+// Normalising and log1p, once for every entry that is delivered. The logarithm is what costs: a polynomial
+// for floats of any value, and a table for rows whose values are counts of one byte, of which there are
+// few different ones. Both come out the same bit for bit, so the form in which the window keeps a row
+// cannot be told from a batch.
+
 #include "batch/transform.h"
 
 #include <algorithm>
@@ -6,6 +11,7 @@
 #include <cstring>
 #include <limits>
 
+#include "batch/numeric.h"
 #include "batch/simd.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -19,6 +25,9 @@ HWY_BEFORE_NAMESPACE();
 namespace penstock::batch::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
+// values * scale, and log(1 + x) of that. log1p and not log(1 + x): counts divided by large totals are small,
+// and 1 + x would lose their digits. What is left of a row at its end goes through the same vectors, padded
+// with zeros, so that what becomes of a value does not depend on where it stands.
 template <class T>
 HWY_INLINE void scale_as(std::byte* values, std::size_t n, double scale, bool log1p) {
   const hn::ScalableTag<T> d;
@@ -31,7 +40,9 @@ HWY_INLINE void scale_as(std::byte* values, std::size_t n, double scale, bool lo
   const auto apply = [&](V v) HWY_ATTR {
     v = hn::Mul(v, factor);
     if (!log1p) return v;
-    // The polynomial knows nothing of the edge of the logarithm, nor of infinity.
+    // The polynomial knows nothing of the edge of the logarithm, nor of infinity. log1p(-1) is minus
+    // infinity, below -1 it is no number, and infinity stays. All lanes are computed, and the right result is
+    // chosen afterwards: lanes cannot branch.
     const V big = hn::Set(d, std::numeric_limits<T>::max());
     const V log = hn::IfThenElse(hn::Gt(v, big), v, hn::Log1p(d, v));
     const V at_edge = hn::IfThenElse(hn::Eq(v, minus_one), low, log);
@@ -74,11 +85,8 @@ template <class T>
 void scale_plain(std::byte* values, std::size_t n, double scale, bool log1p) {
   const T factor = static_cast<T>(scale);
   for (std::size_t i = 0; i < n; ++i) {
-    T value;
-    std::memcpy(&value, values + i * sizeof(T), sizeof(T));
-    value *= factor;
-    if (log1p) value = std::log1p(value);
-    std::memcpy(values + i * sizeof(T), &value, sizeof(T));
+    const T value = load<T>(values, i) * factor;
+    store<T>(values, i, log1p ? std::log1p(value) : value);
   }
 }
 
@@ -93,6 +101,8 @@ void scale_values(std::byte* values, NumericType type, std::size_t n, double sca
               : HWY_DYNAMIC_DISPATCH(scale_f32)(values, n, scale, log1p);
 }
 
+// A row of 2,000 counts of which the largest is 40 takes 41 logarithms. The table is made by the vector
+// kernel itself, because std::log1p may differ from it in the last bit.
 void scale_counts(const std::uint8_t* counts, std::size_t n, double scale, bool log1p, float* out) {
   std::uint8_t most = 0;
   for (std::size_t i = 0; i < n; ++i) most = std::max(most, counts[i]);

@@ -33,9 +33,16 @@ Command add_plan(CLI::App& main);
 Command add_stream(CLI::App& main);
 Command add_verify(CLI::App& main);
 
+// CLI11 validator for byte counts.
+std::string check_bytes(const std::string& text);
+
+// An option whose values are joined by commas. It takes one word: the next one is a file.
+CLI::Option* add_list(CLI::App& app, const std::string& name, std::vector<std::string>& values,
+                      const std::string& what);
+
 // FILE... and how to open them.
 struct OpenFlags {
-  std::vector<std::string> files;
+  std::vector<std::string> files;  // as given: files, globs, folders
   OpenOptions options;
   std::string index_memory = "256MB";
   bool json = false;
@@ -47,7 +54,12 @@ struct OpenFlags {
   void add_to(CLI::App& app);
   // --query, --select-vars and what belongs to them, for commands that work on rows.
   void add_selection_to(CLI::App& app);
+  // The files that were given, as penstock.open() reads them.
+  Result<std::vector<std::string>> paths() const;
+  // The options alone.
+  Result<OpenOptions> resolve() const;
   // With the rows that --query and the genes that --select-vars selects.
+  Result<std::shared_ptr<const Dataset>> open() const;
   Result<std::shared_ptr<const Dataset>> open(std::vector<std::string> paths) const;
 };
 
@@ -61,6 +73,8 @@ struct LoaderFlags {
   Result<LoaderOptions> resolve() const;
 };
 
+// A message on one line.
+std::string one_line(std::string message);
 // "penstock: corrupt: a.h5ad: ..." on stderr, one line; the exit code that goes with it.
 int fail(const Status& status);
 

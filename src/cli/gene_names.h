@@ -10,9 +10,9 @@
 
 namespace penstock::cli {
 
-// In the order given; spaces around a name and empty lines do not count. Not more than 64 MB of file is read,
-// which is far more than any organism has genes. Errors: invalid_argument for no name at all or a larger
-// file; not_found, io_error for the file.
+// In the order given; spaces around a name, empty lines and a byte order mark do not count. Not more than 64
+// MB of file is read, which is far more than any organism has genes. Errors: invalid_argument for no name at
+// all or a larger file; not_found, io_error for the file.
 Result<std::vector<std::string>> gene_names(const std::string& argument);
 
 }  // namespace penstock::cli

@@ -1,9 +1,17 @@
 // penstock stream: runs epochs and says how fast and how large that was.
+//
+// A run may take hours, which shapes the order of things: whatever can be found out to be wrong is found out
+// first (the flags, the paths that will be written, the label of the report), and what was measured is not
+// lost when the run ends early: the report of an interrupted run is written as well.
 #include <fmt/core.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <cstring>
 #include <optional>
 
 #include "command.h"
@@ -46,13 +54,14 @@ void show_progress(ProgressLine& progress, const LoaderStats& stats, std::uint64
 }
 
 // Says how it goes while it goes: the progress line for people, JSON lines and Prometheus' text file for
-// machines.
+// machines. The line is cleared before JSON is printed, since both may be on one terminal.
 class Live {
  public:
   Live(const StreamFlags& flags, const Loader& loader, std::uint64_t rows_in_all)
       : flags_(flags), loader_(loader), rows_in_all_(rows_in_all) {}
 
-  // Between batches and while one is waited for.
+  // Between batches and while one is waited for. Called after every batch, so each part asks the clock first
+  // and does its work rarely.
   void tick() {
     if (progress_.due()) show_progress(progress_, loader_.stats(), rows_in_all_, seconds_since(start_));
     const auto now = Clock::now();
@@ -65,10 +74,12 @@ class Live {
     }
     if (!flags_.prometheus.empty() && now >= next_file_) {
       next_file_ = now + std::chrono::seconds(1);
+      // The first failure ends the run: somebody watches this file, and would take its last numbers for the
+      // present.
       if (const Status written = write_prometheus(); failure_.ok()) failure_ = written;
     }
   }
-  // The text file as it is now.
+  // The text file as it is now. Replaced as a whole, because a collector may read it at any moment.
   Status write_prometheus() const {
     if (flags_.prometheus.empty()) return {};
     const Plan& plan = loader_.plan();
@@ -91,12 +102,15 @@ class Live {
 
 // One epoch; first_batch is set when its first batch came and it has no value yet.
 Status run_epoch(Loader& loader, Live& live, std::optional<double>& first_batch) {
+  // The loader asks this while it waits, too, so that the line moves on and Ctrl-C need not wait for a read
+  // that hangs.
   const auto stop = [&live] {
     live.tick();
     return interrupted() || !live.failure().ok();
   };
   PENSTOCK_RETURN_IF_ERROR(loader.start_epoch());
   for (;;) {
+    // The batch is dropped at once: its slot is free again, and the loop is as fast as a consumer can be.
     PENSTOCK_ASSIGN_OR_RETURN(auto batch, loader.next(stop));
     if (!batch) return {};
     if (!first_batch) first_batch = live.seconds();
@@ -108,6 +122,7 @@ Status run_epoch(Loader& loader, Live& live, std::optional<double>& first_batch)
 void print_result(const StreamFlags& flags, const Loader& loader, double seconds, double first_batch) {
   const LoaderStats stats = loader.stats();
   const double cells = rate(stats.rows, seconds);
+  // Who gets counters as lines of JSON gets the result as one, too: the last line, on one line.
   if (flags.open.json || flags.stats_every > 0) {
     nlohmann::json out = {{"plan", nlohmann::json::parse(loader.plan().to_json())},
                           {"stats", nlohmann::json::parse(stats.to_json())},
@@ -137,11 +152,35 @@ void print_result(const StreamFlags& flags, const Loader& loader, double seconds
   if (!flags.report.empty()) fmt::print("report: {}\n", flags.report);
 }
 
+// That a file can be written at `path` is known before anything is opened, not after hours. Not by opening it
+// for writing, which would empty a page that is there already. The folder is what matters, since
+// replace_file() puts a new file beside the old one and renames it.
+Status check_target(const char* option, const std::string& path) {
+  if (path.empty()) return {};
+  const auto fail = [&](int error) {
+    return Status::io_error(fmt::format("{} {}: cannot be written: {}", option, path, std::strerror(error)),
+                            error);
+  };
+  std::string folder = path.substr(0, path.rfind('/') + 1);  // npos + 1 == 0
+  if (folder.empty()) folder = ".";
+  struct stat s {};
+  if (::stat(folder.c_str(), &s) != 0) {
+    return fail(errno).with_context(fmt::format("the folder {}", folder));
+  }
+  if (!S_ISDIR(s.st_mode)) return fail(ENOTDIR);
+  if (::stat(path.c_str(), &s) == 0 && S_ISDIR(s.st_mode)) return fail(EISDIR);
+  if (::access(folder.c_str(), W_OK) != 0) return fail(errno);
+  return {};
+}
+
 Status run(const StreamFlags& flags) {
+  PENSTOCK_RETURN_IF_ERROR(check_target("--report", flags.report));
+  PENSTOCK_RETURN_IF_ERROR(check_target("--prometheus", flags.prometheus));
   PENSTOCK_ASSIGN_OR_RETURN(auto options, flags.loader.resolve());
-  PENSTOCK_ASSIGN_OR_RETURN(auto dataset, flags.open.open(flags.open.files));
+  PENSTOCK_ASSIGN_OR_RETURN(auto dataset, flags.open.open());
   PENSTOCK_ASSIGN_OR_RETURN(auto loader, Loader::create(dataset, std::move(options)));
   catch_interrupts();
+  // Of this rank: what is left to do is what this process delivers.
   const std::uint64_t rows_in_all = loader->plan().rows_this_rank * flags.epochs;
   std::optional<double> first_batch;
   const auto report = [&]() -> Status {
@@ -183,11 +222,12 @@ Command add_stream(CLI::App& main) {
   app->add_option("--epochs", flags->epochs, "Epochs to run")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  app->add_option("--report", flags->report,
-                  "Write a page about the run: time, memory, shuffling (HTML, one file)");
+  auto* report = app->add_option("--report", flags->report,
+                                 "Write a page about the run: time, memory, shuffling (HTML, one file)");
   app->add_option(
-      "--label", flags->label,
-      "Column of obs whose mixture over batches the page shows (default: the first of --obs with labels)");
+         "--label", flags->label,
+         "Column of obs whose mixture over batches the page shows (default: the first of --obs with labels)")
+      ->needs(report);
   app->add_option(
          "--stats-every", flags->stats_every,
          "Print the counters as a line of JSON every so many seconds; the last line is what --json prints")

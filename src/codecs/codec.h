@@ -19,14 +19,18 @@
 
 namespace penstock {
 
-// HDF5's registered filter ids; zarr codec names map onto them.
-enum class FilterId : std::uint16_t { deflate = 1, shuffle = 2, fletcher32 = 3, lzf = 32000 };
+// The filters that are read. What files call them, HDF5 by numbers, is mapped where the files are read.
+enum class FilterId : std::uint8_t { deflate, shuffle, fletcher32, lzf, lz4, zstd, blosc, bitshuffle };
 
 struct FilterSpec {
-  std::uint16_t id = 0;
-  std::vector<std::uint32_t> params;  // HDF5 client values
-  std::string name;                   // as stored, for messages; may be empty
+  FilterId id = FilterId::deflate;
+  // deflate: the level; shuffle: bytes of an element; others as HDF5 has them
+  std::vector<std::uint32_t> params;
 };
+
+namespace internal {
+struct Codec;
+}
 
 // Decoder state of one thread: a libdeflate decompressor, and on first use a zlib stream for heads of chunks
 // and contexts of the other codecs.
@@ -42,6 +46,10 @@ class CodecContext {
 
   // Seconds that decoding with this context took, codecs and filters alike, since the last call.
   double take_seconds();
+  // Bytes that came out of decoding with this context since the last call, whole chunks where only a part of
+  // them was wanted; and those of data that is stored as it is, which who copies it counts in.
+  ByteCount take_bytes();
+  void count(ByteCount bytes);
 
   struct State;
   State& state() { return *state_; }
@@ -49,9 +57,6 @@ class CodecContext {
  private:
   std::unique_ptr<State> state_;
 };
-
-// Numbers of DecodeResult::filter from here on are those of Compression (codecs/compression.h).
-inline constexpr std::uint16_t kFirstCompressionId = 0xff00;
 
 // What a decode came to. The text of describe() is for the caller to put the file, object, chunk and offset
 // before.
@@ -64,7 +69,8 @@ struct DecodeResult {
     checksum,
     no_space
   } kind = Kind::ok;
-  std::uint16_t filter = 0;    // the filter or compression that failed
+  // The filter or compression that failed; nullptr: the chunk has none.
+  const internal::Codec* codec = nullptr;
   std::uint64_t expected = 0;  // bytes, or the stored checksum
   // Bytes, or the computed checksum. A decompressor that ran out of room says one more than expected.
   std::uint64_t found = 0;
@@ -77,9 +83,8 @@ class FilterPipeline {
  public:
   FilterPipeline() = default;  // no filters: stored == decoded
 
-  // item_size: bytes of one array element (for shuffle without parameters). `unsupported`, naming the id and
-  // the stored name, for a filter that is not built; `corrupt` for more than 32 filters or impossible
-  // parameters.
+  // item_size: bytes of one array element (for shuffle without parameters). `corrupt` for more than 32
+  // filters or impossible parameters.
   static Result<FilterPipeline> create(std::vector<FilterSpec> filters, std::size_t item_size);
 
   bool empty() const { return filters_.empty(); }
@@ -87,7 +92,8 @@ class FilterPipeline {
   // "shuffle+deflate(4)", "none".
   std::string describe() const;
 
-  // Bytes of step buffer that decode() needs for chunks of `decoded` bytes: 0 for a single filter.
+  // Bytes of step buffer that decode() needs for chunks of `decoded` bytes: between filters, and within zstd,
+  // blosc and bitshuffle, which allocate nothing beside it. 0 for any other single filter.
   ByteCount step_bytes(ByteCount decoded) const;
   // The most decoded bytes that `stored` bytes can honestly become (deflate: 1032:1), to refuse bombs early.
   ByteCount max_decoded(ByteCount stored, std::uint32_t mask) const;

@@ -30,6 +30,7 @@ struct CodecContext::State {
 
   libdeflate_decompressor* decompressor = nullptr;  // null when there was no memory for it
   double seconds = 0;                               // see CodecContext::take_seconds()
+  ByteCount bytes = 0;                              // see CodecContext::take_bytes()
 
  private:
   struct Stream {

@@ -1,3 +1,11 @@
+// One row of a table for each codec of Parquet, and functions that make the libraries' results comparable:
+// how many bytes came, whether there were more than room for, or whether the data is damaged. Pages say how
+// long they are when they are decoded, so room is exact, and any other length is an error.
+//
+// What a hostile page may try, and where it ends: a bomb, at most_decoded, before memory is reserved; a
+// length that lies, at `full` or at short_output; members or frames without contents, at the end of the
+// input, since each loop moves on.
+
 #include "codecs/compression.h"
 
 #include <brotli/decode.h>
@@ -7,13 +15,16 @@
 #include <snappy-sinksource.h>
 #include <snappy.h>
 #include <zstd.h>
-#include <zstd_errors.h>
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <limits>
 
+#include "base/checked.h"
+#include "codecs/codec_record.h"
 #include "codecs/codec_state.h"
+#include "codecs/inner.h"
 
 namespace penstock {
 namespace {
@@ -24,41 +35,35 @@ using Kind = DecodeResult::Kind;
 const char* chars(Bytes bytes) { return reinterpret_cast<const char*>(bytes.data()); }
 char* chars(std::span<std::byte> bytes) { return reinterpret_cast<char*>(bytes.data()); }
 
-std::uint16_t id_of(Compression compression) {
-  return static_cast<std::uint16_t>(kFirstCompressionId + static_cast<int>(compression));
+using internal::Codec;
+using internal::StageResult;
+using internal::StageStatus;
+
+// The true size is known, so the message can say it.
+StageResult of_all(std::size_t size, std::span<std::byte> out) {
+  return {size > out.size() ? StageStatus::full : StageStatus::ok, size};
 }
 
-DecodeResult fail(Compression compression, Kind kind, std::uint64_t expected = 0, std::uint64_t found = 0) {
-  return {kind, id_of(compression), expected, found};
-}
-
-DecodeResult exactly(Compression compression, std::size_t expected, std::size_t found) {
-  if (found == expected) return {};
-  return fail(compression, found < expected ? Kind::short_output : Kind::long_output, expected, found);
-}
-
-DecodeResult decode_none(Bytes stored, std::span<std::byte> out) {
+StageResult decode_none(Bytes stored, std::span<std::byte> out, CodecContext&) {
   if (stored.size() == out.size() && !out.empty()) std::memcpy(out.data(), stored.data(), out.size());
-  return exactly(Compression::none, out.size(), stored.size());
+  return of_all(stored.size(), out);
 }
 
-DecodeResult decode_snappy(Bytes stored, std::span<std::byte> out) {
-  std::size_t size = 0;
-  if (!snappy::GetUncompressedLength(chars(stored), stored.size(), &size)) {
-    return fail(Compression::snappy, Kind::bad_data);
-  }
-  const DecodeResult result = exactly(Compression::snappy, out.size(), size);
-  if (!result.ok()) return result;
-  if (!snappy::RawUncompress(chars(stored), stored.size(), chars(out))) {
-    return fail(Compression::snappy, Kind::bad_data);
-  }
-  return {};
+StageResult head_none(Bytes stored, std::span<std::byte> out, CodecContext&) {
+  const std::size_t n = std::min(stored.size(), out.size());
+  std::memcpy(out.data(), stored.data(), n);
+  return {StageStatus::ok, n};
 }
 
-// Members follow one another (RFC 1952, 2.2); some of them may be empty.
-DecodeResult decode_gzip(Bytes stored, std::span<std::byte> out, CodecContext& context) {
+StageResult decode_snappy(Bytes stored, std::span<std::byte> out, CodecContext&) {
+  return internal::snappy_block(stored, out);
+}
+
+// Members follow one another (RFC 1952, 2.2); some of them may be empty. The page ends with the last one:
+// bytes behind it that are no member are damage.
+StageResult decode_gzip(Bytes stored, std::span<std::byte> out, CodecContext& context) {
   libdeflate_decompressor* decompressor = context.state().decompressor;
-  if (decompressor == nullptr) return fail(Compression::gzip, Kind::no_space);
+  if (decompressor == nullptr) return {StageStatus::no_memory};
   std::size_t at = 0, written = 0;
   while (at < stored.size()) {
     std::size_t consumed = 0, produced = 0;
@@ -67,24 +72,18 @@ DecodeResult decode_gzip(Bytes stored, std::span<std::byte> out, CodecContext& c
       case LIBDEFLATE_SUCCESS:
         break;
       case LIBDEFLATE_INSUFFICIENT_SPACE:
-        return fail(Compression::gzip, Kind::long_output, out.size(), out.size() + 1);
+        return {StageStatus::full};
       default:
-        return fail(Compression::gzip, Kind::bad_data);
+        return {StageStatus::bad_data};
     }
     at += consumed;
     written += produced;
   }
-  return exactly(Compression::gzip, out.size(), written);
+  return {StageStatus::ok, written};
 }
 
-DecodeResult decode_zstd(Bytes stored, std::span<std::byte> out, CodecContext& context) {
-  ZSTD_DCtx* zstd = context.state().zstd();
-  if (zstd == nullptr) return fail(Compression::zstd, Kind::no_space);
-  const std::size_t written = ZSTD_decompressDCtx(zstd, out.data(), out.size(), stored.data(), stored.size());
-  if (!ZSTD_isError(written)) return exactly(Compression::zstd, out.size(), written);
-  return ZSTD_getErrorCode(written) == ZSTD_error_dstSize_tooSmall
-             ? fail(Compression::zstd, Kind::long_output, out.size(), out.size() + 1)
-             : fail(Compression::zstd, Kind::bad_data);
+StageResult decode_zstd(Bytes stored, std::span<std::byte> out, CodecContext& context) {
+  return internal::zstd_block(stored, out, context.state().zstd());
 }
 
 // A stream into `out`; how many bytes came, and whether it ended.
@@ -101,30 +100,27 @@ std::size_t run_brotli(Bytes stored, std::span<std::byte> out, CodecContext& con
   return out.size() - out_left;
 }
 
-DecodeResult decode_brotli(Bytes stored, std::span<std::byte> out, CodecContext& context) {
+StageResult decode_brotli(Bytes stored, std::span<std::byte> out, CodecContext& context) {
   BrotliDecoderResult result;
   const std::size_t written = run_brotli(stored, out, context, &result);
   switch (result) {
     case BROTLI_DECODER_RESULT_SUCCESS:
-      return exactly(Compression::brotli, out.size(), written);
+      return {StageStatus::ok, written};
     case BROTLI_DECODER_RESULT_NEEDS_MORE_OUTPUT:
-      return fail(Compression::brotli, Kind::long_output, out.size(), out.size() + 1);
+      return {StageStatus::full};
     default:
-      return fail(Compression::brotli, Kind::bad_data);
+      return {StageStatus::bad_data};
   }
 }
 
 // One lz4 block; negative when it is damaged or does not fit.
 std::int64_t lz4_block(Bytes stored, std::span<std::byte> out) {
-  if (stored.size() > LZ4_MAX_INPUT_SIZE || out.size() > LZ4_MAX_INPUT_SIZE) return -1;
-  return LZ4_decompress_safe(chars(stored), chars(out), static_cast<int>(stored.size()),
-                             static_cast<int>(out.size()));
+  const StageResult result = internal::lz4_block(stored, out);
+  return result.status == StageStatus::ok ? static_cast<std::int64_t>(result.written) : -1;
 }
 
-DecodeResult decode_lz4_raw(Compression compression, Bytes stored, std::span<std::byte> out) {
-  const std::int64_t written = lz4_block(stored, out);
-  if (written < 0) return fail(compression, Kind::bad_data);
-  return exactly(compression, out.size(), static_cast<std::size_t>(written));
+StageResult decode_lz4_raw(Bytes stored, std::span<std::byte> out, CodecContext&) {
+  return internal::lz4_block(stored, out);
 }
 
 std::uint32_t big_endian(Bytes bytes, std::size_t at) {
@@ -165,14 +161,20 @@ bool decode_lz4_frame(Bytes stored, std::span<std::byte> out, CodecContext& cont
   return written == out.size();
 }
 
-DecodeResult decode_lz4_hadoop(Bytes stored, std::span<std::byte> out, CodecContext& context) {
-  if (decode_hadoop(stored, out)) return {};
-  if (lz4_block(stored, out) == static_cast<std::int64_t>(out.size())) return {};
-  if (decode_lz4_frame(stored, out, context)) return {};
-  return fail(Compression::lz4_hadoop, Kind::bad_data);
+// Compression.md calls this codec deprecated and its framing undocumented. parquet-mr writes Hadoop's frames,
+// and other writers have put bare blocks and lz4's own frames under the same number, so that a reader can
+// only try. Hadoop's come first, as they are the usual ones and told by sizes that must add up. Each attempt
+// has to give exactly the page's bytes, which data of another framing hardly does.
+StageResult decode_lz4_hadoop(Bytes stored, std::span<std::byte> out, CodecContext& context) {
+  const StageResult whole{StageStatus::ok, out.size()};
+  if (decode_hadoop(stored, out)) return whole;
+  if (lz4_block(stored, out) == static_cast<std::int64_t>(out.size())) return whole;
+  if (decode_lz4_frame(stored, out, context)) return whole;
+  return {StageStatus::bad_data};
 }
 
-// Writes what comes until the buffer is full; says how much came.
+// Writes what comes until the buffer is full; says how much came. The library writes through a sink, and
+// takes no size at which to stop; what is too much is dropped.
 class HeadSink : public snappy::Sink {
  public:
   explicit HeadSink(std::span<std::byte> out) : out_(out) {}
@@ -188,20 +190,21 @@ class HeadSink : public snappy::Sink {
   std::size_t written_ = 0;
 };
 
-// How much of a page's stored bytes a head of `out` bytes needs at most: literals are the costliest, with
-// five bytes before at least one. The library cannot stop early, so it is not given more.
+// How much of a page's stored bytes a head of `out` bytes needs: a literal of one byte, behind a tag of one,
+// is the costliest that encoders write. One that spends more gets a shorter head. The library cannot stop
+// early, so it is not given more.
 std::size_t snappy_prefix(std::size_t stored, std::size_t out) { return std::min(stored, 2 * out + 128); }
 
-std::size_t head_snappy(Bytes stored, std::span<std::byte> out) {
+StageResult head_snappy(Bytes stored, std::span<std::byte> out, CodecContext&) {
   snappy::ByteArraySource source(chars(stored), snappy_prefix(stored.size(), out.size()));
   HeadSink sink(out);
   snappy::UncompressAsMuchAsPossible(&source, &sink);
-  return sink.written();
+  return {StageStatus::ok, sink.written()};
 }
 
-std::size_t head_gzip(Bytes stored, std::span<std::byte> out, CodecContext& context) {
+StageResult head_gzip(Bytes stored, std::span<std::byte> out, CodecContext& context) {
   z_stream* stream = context.state().rewound_gzip_stream();
-  if (stream == nullptr) return 0;
+  if (stream == nullptr) return {StageStatus::no_memory};
   std::size_t written = 0;
   while (written < out.size() && !stored.empty()) {
     const auto in = static_cast<uInt>(std::min<std::size_t>(stored.size(), std::numeric_limits<uInt>::max()));
@@ -215,149 +218,126 @@ std::size_t head_gzip(Bytes stored, std::span<std::byte> out, CodecContext& cont
     const int code = inflate(stream, Z_NO_FLUSH);
     stored = stored.subspan(in - stream->avail_in);
     written += room - stream->avail_out;
+    // The next member goes on in the same buffer.
     if (code == Z_STREAM_END) {
       if (inflateReset(stream) != Z_OK) break;
     } else if (code != Z_OK) {
       break;
     }
   }
-  return written;
+  return {StageStatus::ok, written};
 }
 
-std::size_t head_zstd(Bytes stored, std::span<std::byte> out, CodecContext& context) {
+StageResult head_zstd(Bytes stored, std::span<std::byte> out, CodecContext& context) {
   ZSTD_DCtx* zstd = context.state().zstd();
-  if (zstd == nullptr) return 0;
+  if (zstd == nullptr) return {StageStatus::no_memory};
+  // A head leaves the context in the middle of a frame.
   ZSTD_DCtx_reset(zstd, ZSTD_reset_session_only);
   ZSTD_outBuffer to{out.data(), out.size(), 0};
   ZSTD_inBuffer in{stored.data(), stored.size(), 0};
+  // Until the buffer is full, a frame ends, or nothing moves any more, which is the end of a head that was
+  // cut short.
   while (to.pos < to.size) {
     const std::size_t before_in = in.pos, before_out = to.pos;
     const std::size_t code = ZSTD_decompressStream(zstd, &to, &in);
     if (ZSTD_isError(code) || code == 0 || (in.pos == before_in && to.pos == before_out)) break;
   }
-  return to.pos;
+  return {StageStatus::ok, to.pos};
 }
 
-std::size_t head_lz4(Bytes stored, std::span<std::byte> out) {
-  if (stored.size() > LZ4_MAX_INPUT_SIZE || out.size() > LZ4_MAX_INPUT_SIZE) return 0;
+StageResult head_brotli(Bytes stored, std::span<std::byte> out, CodecContext& context) {
+  BrotliDecoderResult result;
+  return {StageStatus::ok, run_brotli(stored, out, context, &result)};
+}
+
+StageResult head_lz4(Bytes stored, std::span<std::byte> out, CodecContext&) {
+  if (stored.size() > LZ4_MAX_INPUT_SIZE || out.size() > LZ4_MAX_INPUT_SIZE) return {StageStatus::bad_data};
   const int written = LZ4_decompress_safe_partial(chars(stored), chars(out), static_cast<int>(stored.size()),
                                                   static_cast<int>(out.size()), static_cast<int>(out.size()));
-  return written < 0 ? 0 : static_cast<std::size_t>(written);
+  if (written < 0) return {StageStatus::bad_data};
+  return {StageStatus::ok, static_cast<std::size_t>(written)};
+}
+
+template <ByteCount kTimes>
+ByteCount at_most(ByteCount stored) {
+  return saturating_mul(stored, kTimes);
+}
+
+// In the order of Compression.
+constexpr Codec kCompressions[] = {
+    {.name = "uncompressed", .most_decoded = at_most<1>, .decode = decode_none, .head = head_none},
+    // A copy of up to 64 bytes takes 3.
+    {.name = "snappy", .most_decoded = at_most<22>, .decode = decode_snappy, .head = head_snappy},
+    // A match of 258 bytes takes 2 bits.
+    {.name = "gzip", .most_decoded = at_most<1032>, .decode = decode_gzip, .head = head_gzip},
+    {.name = "lzo", .most_decoded = at_most<0>},
+    // A context has the largest window (RFC 7932) and tables; a meta-block of up to 16 MiB takes a few bits.
+    {.name = "brotli",
+     .context_bytes = (16 << 20) + (1 << 20),
+     .most_decoded = at_most<ByteCount{16} << 20>,
+     .decode = decode_brotli,
+     .head = head_brotli},
+    // A context has two of a frame's largest blocks; a byte of a length stands for 255.
+    {.name = "lz4 (hadoop)",
+     .context_bytes = (8 << 20) + (1 << 20),
+     .most_decoded = at_most<255>,
+     .decode = decode_lz4_hadoop},
+    // A context for whole buffers is ~94 KiB; a block of one repeated byte is up to 128 KiB for 4.
+    {.name = "zstd",
+     .context_bytes = 128 << 10,
+     .most_decoded = at_most<ByteCount{128} << 10>,
+     .decode = decode_zstd,
+     .head = head_zstd},
+    {.name = "lz4", .most_decoded = at_most<255>, .decode = decode_lz4_raw, .head = head_lz4},
+    {.name = "?", .most_decoded = at_most<0>},
+};
+
+// What files may name and this table does not know is the last row, which cannot be read.
+const Codec& codec_of(Compression compression) {
+  return kCompressions[std::min(static_cast<std::size_t>(compression), std::size(kCompressions) - 1)];
 }
 
 }  // namespace
 
-const char* compression_name(Compression compression) {
-  switch (compression) {
-    case Compression::none:
-      return "uncompressed";
-    case Compression::snappy:
-      return "snappy";
-    case Compression::gzip:
-      return "gzip";
-    case Compression::lzo:
-      return "lzo";
-    case Compression::brotli:
-      return "brotli";
-    case Compression::lz4_hadoop:
-      return "lz4 (hadoop)";
-    case Compression::zstd:
-      return "zstd";
-    case Compression::lz4_raw:
-      return "lz4";
-  }
-  return "?";
-}
+const char* compression_name(Compression compression) { return codec_of(compression).name; }
 
-bool is_readable(Compression compression) {
-  return compression != Compression::lzo && compression <= Compression::lz4_raw;
-}
+bool is_readable(Compression compression) { return codec_of(compression).decode != nullptr; }
 
-ByteCount compression_bytes(Compression compression) {
-  switch (compression) {
-    case Compression::zstd:
-      return 128 << 10;  // a context for whole buffers is ~94 KiB
-    case Compression::brotli:
-      return (16 << 20) + (1 << 20);  // the largest window (RFC 7932), tables
-    case Compression::lz4_hadoop:
-      return (8 << 20) + (1 << 20);  // two of a frame's largest blocks
-    default:
-      return 0;
-  }
-}
+ByteCount compression_bytes(Compression compression) { return codec_of(compression).context_bytes; }
 
 ByteCount max_decompressed(Compression compression, ByteCount stored) {
-  switch (compression) {
-    case Compression::none:
-      return stored;
-    case Compression::snappy:
-      return stored * 22;  // a copy of up to 64 bytes takes 3
-    case Compression::gzip:
-      return stored * 1032;  // a match of 258 bytes takes 2 bits
-    case Compression::lz4_hadoop:
-    case Compression::lz4_raw:
-      return stored * 255;  // a byte of a length stands for 255
-    case Compression::zstd:
-      return stored * (ByteCount{128} << 10);  // a block of one repeated byte: up to 128 KiB for 4
-    case Compression::brotli:
-      return stored * (ByteCount{16} << 20);  // a meta-block of up to 16 MiB for a few bits
-    case Compression::lzo:
-      break;
-  }
-  return 0;
+  return codec_of(compression).most_decoded(stored);
 }
 
 DecodeResult decompress(Compression compression, Bytes stored, std::span<std::byte> out,
                         CodecContext& context) {
+  const Codec& codec = codec_of(compression);
   const CodecTimer timer(context);
-  switch (compression) {
-    case Compression::none:
-      return decode_none(stored, out);
-    case Compression::snappy:
-      return decode_snappy(stored, out);
-    case Compression::gzip:
-      return decode_gzip(stored, out, context);
-    case Compression::brotli:
-      return decode_brotli(stored, out, context);
-    case Compression::lz4_hadoop:
-      return decode_lz4_hadoop(stored, out, context);
-    case Compression::zstd:
-      return decode_zstd(stored, out, context);
-    case Compression::lz4_raw:
-      return decode_lz4_raw(compression, stored, out);
-    case Compression::lzo:
+  context.count(out.size());
+  if (codec.decode == nullptr) return {Kind::bad_data, &codec};
+  const StageResult result = codec.decode(stored, out, context);
+  switch (result.status) {
+    case StageStatus::ok:
+      // A decoder that wrote less has seen the end of its input: short, and not damaged.
+      if (result.written == out.size()) return {};
+      return {Kind::short_output, &codec, out.size(), result.written};
+    case StageStatus::full:
+      return {Kind::long_output, &codec, out.size(), std::max(result.written, out.size() + 1)};
+    case StageStatus::no_memory:
+      return {Kind::no_space, &codec};
+    case StageStatus::bad_data:
       break;
   }
-  return fail(compression, Kind::bad_data);
+  return {Kind::bad_data, &codec};
 }
 
 std::size_t decompress_head(Compression compression, Bytes stored, std::span<std::byte> out,
                             CodecContext& context) {
-  if (out.empty() || stored.empty()) return 0;
+  const Codec& codec = codec_of(compression);
+  if (out.empty() || stored.empty() || codec.head == nullptr) return 0;
   const CodecTimer timer(context);
-  switch (compression) {
-    case Compression::none: {
-      const std::size_t n = std::min(stored.size(), out.size());
-      std::memcpy(out.data(), stored.data(), n);
-      return n;
-    }
-    case Compression::snappy:
-      return head_snappy(stored, out);
-    case Compression::gzip:
-      return head_gzip(stored, out, context);
-    case Compression::brotli: {
-      BrotliDecoderResult result;
-      return run_brotli(stored, out, context, &result);
-    }
-    case Compression::zstd:
-      return head_zstd(stored, out, context);
-    case Compression::lz4_raw:
-      return head_lz4(stored, out);
-    case Compression::lz4_hadoop:
-    case Compression::lzo:
-      break;
-  }
-  return 0;
+  const StageResult result = codec.head(stored, out, context);
+  return result.status == StageStatus::ok ? result.written : 0;
 }
 
 }  // namespace penstock

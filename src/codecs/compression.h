@@ -16,21 +16,22 @@
 
 namespace penstock {
 
-// The numbers of parquet.thrift's CompressionCodec.
+// What parquet.thrift numbers is mapped in parquet/metadata.h.
 enum class Compression : std::uint8_t {
-  none = 0,
-  snappy = 1,
-  gzip = 2,  // members may follow one another
-  lzo = 3,   // not read
-  brotli = 4,
-  lz4_hadoop = 5,  // {raw u32 BE | size u32 BE | block}..., else a bare block, else an lz4 frame
-  zstd = 6,
-  lz4_raw = 7,
+  none,
+  snappy,
+  gzip,  // members may follow one another
+  lzo,   // not read
+  brotli,
+  lz4_hadoop,  // {raw u32 BE | size u32 BE | block}..., else a bare block, else an lz4 frame
+  zstd,
+  lz4_raw,
+  unknown,
 };
 
-// "snappy", ...; "compression 9" has no name: "?".
+// "snappy", ...; "?" for an unknown one.
 const char* compression_name(Compression compression);
-// True for what decompress() takes: all but lzo and numbers outside the enum.
+// True for what decompress() takes: all but lzo and unknown ones.
 bool is_readable(Compression compression);
 
 // Bytes that decompress() may make a context hold, an upper bound to be reserved beside

@@ -1,3 +1,6 @@
+// Two libraries for one format (RFC 1950, RFC 1951). libdeflate decodes whole buffers only, and is faster for
+// it. zlib can stop in the middle, so it decodes heads of chunks: Note [Heads of chunks] in plan/sizing.cc.
+
 #include "codecs/deflate.h"
 
 #include <algorithm>
@@ -14,6 +17,7 @@ StageResult inflate_all(std::span<const std::byte> stored, std::span<std::byte> 
   std::size_t written = 0;
   switch (libdeflate_zlib_decompress_ex(decompressor, stored.data(), stored.size(), out.data(), out.size(),
                                         &consumed, &written)) {
+    // SHORT_OUTPUT does not come, because the number of bytes is asked for; the pipeline judges it.
     case LIBDEFLATE_SUCCESS:
     case LIBDEFLATE_SHORT_OUTPUT:
       return {StageStatus::ok, written};
@@ -45,6 +49,7 @@ StageResult inflate_head(std::span<const std::byte> stored, std::span<std::byte>
     in += in_piece - stream->avail_in;
     in_left -= in_piece - stream->avail_in;
     out_left -= out_piece - stream->avail_out;
+    // The chunk was shorter than the head that was asked for. The caller sees it by the number of bytes.
     if (code == Z_STREAM_END) break;
     if (code == Z_MEM_ERROR) return {StageStatus::no_memory};
     // Z_BUF_ERROR: nothing more can be done, the input ended early.

@@ -7,7 +7,7 @@
 #include <span>
 
 #include "codecs/codec.h"
-#include "codecs/stage.h"
+#include "codecs/codec_record.h"
 
 namespace penstock::internal {
 

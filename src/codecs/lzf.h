@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <span>
 
-#include "codecs/stage.h"
+#include "codecs/codec_record.h"
 
 namespace penstock::internal {
 

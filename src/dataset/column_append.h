@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "dataset/dataset_impl.h"
-#include "penstock/dataset.h"
+#include "penstock/column.h"
 #include "penstock/status.h"
 #include "source/obs_column.h"
 #include "source/table.h"

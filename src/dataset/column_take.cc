@@ -1,3 +1,6 @@
+// A column in the order of selected genes. A number that is no row of it stands for a gene that the file does
+// not have: of floats that is NaN, of categories -1, and for the other kinds a mask says so, which is made if
+// there was none. Integers stay integers that way.
 #include "dataset/column_take.h"
 
 #include <limits>
@@ -8,6 +11,8 @@
 namespace penstock::internal {
 namespace {
 
+// One pass, with the value that stands for "none" handed in: rows 2, none, 0 of [5, 6, 7] are 7, 0, 5, and
+// the mask of an integer column 0, 1, 0.
 template <class T>
 void take_into(std::vector<T>& values, std::span<const std::uint32_t> picks, const T& missing) {
   std::vector<T> out;

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <span>
 
-#include "penstock/dataset.h"
+#include "penstock/column.h"
 
 namespace penstock::internal {
 

@@ -14,7 +14,9 @@
 #include "io/counted_file.h"
 #include "penstock/dataset.h"
 #include "source/obs_column.h"
+#include "source/obsm_array.h"
 #include "source/row_source.h"
+#include "source/widen.h"
 
 namespace penstock::internal {
 
@@ -30,7 +32,7 @@ struct FilePart {
 };
 
 // A requested obs column over all files.
-struct Label {
+struct LabelColumn {
   std::string name;
   ObsKind kind = ObsKind::category;     // of the whole: the widest over the files
   std::vector<std::string> categories;  // kind == category: sorted union, or the list the caller gave
@@ -43,6 +45,18 @@ struct Label {
   std::vector<PerFile> files;  // parallel to DatasetImpl::parts()
 };
 
+// A requested entry of obsm over all files.
+struct ObsmEntry {
+  std::string name;
+  ArrayType type = ArrayType::f32;  // of the whole: the widest over the files
+  std::uint64_t width = 0;
+  std::vector<std::string> columns;                     // their names; empty where they have none
+  std::vector<std::shared_ptr<const ObsmArray>> files;  // parallel to DatasetImpl::parts()
+  ByteCount row_bytes() const { return width * item_bytes(type); }
+};
+
+class View;
+
 class DatasetImpl {
  public:
   virtual ~DatasetImpl() = default;
@@ -51,10 +65,16 @@ class DatasetImpl {
   virtual std::uint64_t n_vars() const = 0;
   virtual std::span<const std::string> var_names() const = 0;
   // `given` replaces the union of categories (values outside become -1); nullptr: the Dataset's own.
-  virtual Result<Label> label(const std::string& column, const std::vector<std::string>* given) const = 0;
-  // Bytes of metadata held, shared by all selections.
+  virtual Result<LabelColumn> label(const std::string& column,
+                                    const std::vector<std::string>* given) const = 0;
+  virtual Result<ObsmEntry> obsm(const std::string& name) const {
+    return Status::not_found("no obsm, and so no '" + name + "'");
+  }
+  // Bytes of metadata held, shared by all selections: now, and when the files had been opened. What decides the
+  // order of rows may depend on the latter only, which is the same in every process.
   virtual std::uint64_t index_bytes() const = 0;
-  virtual std::vector<std::string> notes() const = 0;
+  virtual std::uint64_t opened_bytes() const { return index_bytes(); }
+  virtual std::vector<Note> notes() const = 0;
   // Which matrix of the files: "X", "raw/X", ...
   virtual const std::string& matrix() const = 0;
   // What checkpoints know a file by, beside its part.
@@ -65,6 +85,11 @@ class DatasetImpl {
   virtual FileName file_name(std::size_t part) const = 0;
   // Everything read from the files, shared by all selections. Never null.
   virtual std::shared_ptr<const ReadCounts> read_counts() const = 0;
+  // `io_error` when a file was written to since it was opened.
+  virtual Status unchanged() const { return {}; }
+  // The files themselves and what is selected of them, for all that a Dataset does beside being loaded.
+  // nullptr: rows that a test made up, which can only be loaded.
+  virtual const View* view() const { return nullptr; }
 };
 
 }  // namespace penstock::internal

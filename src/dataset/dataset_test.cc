@@ -10,6 +10,7 @@
 
 #include "dataset/dataset_impl.h"
 #include "io/testing/memory_file.h"
+#include "penstock/verify.h"
 
 namespace penstock {
 namespace {
@@ -121,9 +122,11 @@ TEST_F(DatasetTest, VarOfRawIsItsOwn) {
 
 TEST_F(DatasetTest, AdviceAboutCounts) {
   const auto ds = open({kData + "anndataR_example.h5ad"});
-  EXPECT_THAT(ds->other_matrices(), ::testing::ElementsAre("layers/counts"));
+  EXPECT_THAT(ds->other_matrices(), ::testing::ElementsAre("layers/counts", "layers/csc_counts",
+                                                           "layers/dense_X", "layers/dense_counts"));
   ASSERT_EQ(ds->notes().size(), 1u);
-  EXPECT_THAT(ds->notes()[0], HasSubstr("matrix=\"layers/counts\""));
+  EXPECT_EQ(ds->notes()[0].kind, NoteKind::not_counts);
+  EXPECT_THAT(ds->notes()[0].text, HasSubstr("matrix=\"layers/counts\""));
   EXPECT_TRUE(open({kGzip})->notes().empty());
 }
 
@@ -158,15 +161,19 @@ TEST_F(DatasetTest, OptionsAreChecked) {
 
 TEST_F(DatasetTest, VerifyPassesAndFindsDamage) {
   const auto good = open({kGzip});
+  VerifyOptions how;
   std::uint64_t steps = 0, total = 0;
-  const auto counts = good->verify({}, [&](std::uint64_t done, std::uint64_t all) {
+  how.progress = [&](std::uint64_t done, std::uint64_t all) {
     EXPECT_EQ(done, ++steps);
     total = all;
-  });
-  ASSERT_TRUE(counts.ok());
+  };
+  const auto counts = verify(kGzip, how);
+  ASSERT_TRUE(counts.ok()) << counts.status().to_string();
   EXPECT_EQ(counts->bad, 0u);
-  EXPECT_EQ(counts->chunks, total);
+  EXPECT_EQ(steps, total) << "steps are counted before they are taken";
+  EXPECT_GT(counts->chunks, 0u);
   EXPECT_GT(counts->bytes, 200'000u);
+  EXPECT_EQ(counts->matrices, std::vector<std::string>{"X"});
 
   // The same file with bytes flipped in two chunks of data.
   auto bytes = *testing::load_file(kGzip);
@@ -181,18 +188,17 @@ TEST_F(DatasetTest, VerifyPassesAndFindsDamage) {
     for (ByteCount i = request.bytes / 2; i < request.bytes / 2 + 64; ++i)
       bytes[request.offset + i] ^= std::byte{0xff};
   }
-  OpenOptions options;
-  options.opener = [&](const std::string& path) -> Result<std::shared_ptr<const File>> {
+  how.open.opener = [&](const std::string& path) -> Result<std::shared_ptr<const File>> {
     return std::shared_ptr<const File>(std::make_shared<testing::MemoryFile>(bytes, path));
   };
-  const auto damaged = Dataset::open({kGzip}, options);
-  ASSERT_TRUE(damaged.ok()) << damaged.status().to_string();
+  how.progress = {};
   std::vector<std::string> reports;
-  const auto found = (*damaged)->verify([&](const std::string& message) { reports.push_back(message); }, {});
-  ASSERT_TRUE(found.ok());
+  how.report = [&](const std::string& message) { reports.push_back(message); };
+  const auto found = verify(kGzip, how);
+  ASSERT_TRUE(found.ok()) << found.status().to_string();
   EXPECT_GE(found->bad, 1u);
   EXPECT_EQ(found->bad, reports.size());
-  EXPECT_EQ(found->chunks, total);
+  EXPECT_EQ(found->chunks + found->bad, counts->chunks) << "it goes on after what is wrong";
   for (const std::string& report : reports) EXPECT_THAT(report, HasSubstr(" at byte 0x"));
 }
 

@@ -27,8 +27,8 @@ class VarJoin {
 
   // The next file's names. A name that it has twice is invalid_argument: it cannot be told where it belongs.
   Status add(const TextReader& names, const std::string& path);
-  // The next file has the names of the one before it.
-  void add_same() { files_.push_back(files_.back()); }
+  // The next file has the names of the first one.
+  void add_first_again() { files_.push_back(files_.front()); }
 
   struct Joined {
     std::vector<std::string> names;

@@ -10,11 +10,11 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "base/mutex.h"
 #include "dataset/dataset_impl.h"
 #include "penstock/dataset.h"
 #include "penstock/memory_budget.h"
@@ -42,13 +42,14 @@ class ObsTable {
 
   // Those of the first file; one that another file lacks is not usable and says so.
   std::vector<ColumnInfo> columns() const;
+  ColumnInfo info(const std::string& name) const;
   // The selected rows of a column. `parts` is parallel to the files. Categoricals keep their list and its
   // order when all files have the same one; else the list is the sorted union.
   Result<Column> read(const std::string& name, std::span<const FilePart> parts) const;
   Result<std::vector<std::string>> names(std::span<const FilePart> parts) const;
   // Sorted union over all rows of all files.
   Result<std::vector<std::string>> categories(const std::string& name) const;
-  Result<Label> label(const std::string& name, const std::vector<std::string>* given) const;
+  Result<LabelColumn> label(const std::string& name, const std::vector<std::string>* given) const;
   // The selected rows of a column as keys, in order, some thousands at a time. invalid_argument for floats.
   Status keys(const std::string& name, std::span<const FilePart> parts,
               const std::function<Status(std::span<const ObsKey>)>& sink) const;
@@ -86,9 +87,9 @@ class ObsTable {
 
   const std::vector<File> files_;
   const std::shared_ptr<MemoryBudget> budget_;
-  mutable std::mutex mutex_;
-  mutable std::map<std::string, std::shared_ptr<const Merged>> merged_;  // guarded by mutex_
-  mutable std::map<std::string, std::shared_ptr<const Union>> united_;   // guarded by mutex_
+  mutable Mutex mutex_;
+  mutable std::map<std::string, std::shared_ptr<const Merged>> merged_ PENSTOCK_GUARDED_BY(mutex_);
+  mutable std::map<std::string, std::shared_ptr<const Union>> united_ PENSTOCK_GUARDED_BY(mutex_);
 };
 
 }  // namespace penstock::internal

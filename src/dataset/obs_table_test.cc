@@ -93,13 +93,15 @@ TEST(ObsTable, NumbersWiden) {
   const Files files({{{"i", numbers<std::int8_t>({-1, 2, 3})},
                       {"f", numbers<std::int32_t>({1, 2, 3})},
                       {"b", MemoryArray::booleans({1, 0, 1})},
-                      {"u", numbers<std::uint64_t>({1, 2, ~0ull})},
+                      {"u", numbers<std::uint64_t>({1, 2, 1ull << 63})},
+                      {"w", numbers<std::uint64_t>({1, 2, ~0ull})},
                       {"n", numbers<std::int64_t>({1, 2, 3})},
                       {"g", numbers<float>({1, 2, 3})}},
                      {{"i", numbers<std::int64_t>({1, 2, 3})},
                       {"f", numbers<float>({0.5, 2, 3})},
                       {"b", numbers<std::int16_t>({1, 2, 3})},
                       {"u", numbers<std::int32_t>({-1, 2, 3})},
+                      {"w", numbers<std::int32_t>({-1, 2, 3})},
                       {"n", nullable("nullable-integer", numbers<std::int64_t>({4, 5, 6}), {0, 1, 0})},
                       {"g", MemoryArray::booleans({1, 0, 1})}}});
   const auto label_kind = [&](const char* name) { return files.table->label(name, nullptr)->kind; };
@@ -111,7 +113,12 @@ TEST(ObsTable, NumbersWiden) {
   EXPECT_EQ(label_kind("f"), ObsKind::floating64);
   EXPECT_THAT(files.read("b").integers, ElementsAre(1, 0, 1, 1, 2, 3));
   EXPECT_EQ(label_kind("b"), ObsKind::integer);
-  EXPECT_THAT(files.read("u").floats, ElementsAre(1, 2, 18446744073709551616.0, -1, 2, 3));
+  EXPECT_THAT(files.read("u").floats, ElementsAre(1, 2, 9223372036854775808.0, -1, 2, 3));
+  const auto refused = files.table->read("w", files.parts);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_THAT(refused.status().message(), HasSubstr("18446744073709551615 is no float64 exactly"));
+  // Rows that are not selected do not count.
+  EXPECT_TRUE(files.table->read("w", *select_slice(files.parts, 0, 2, 1, *files.budget)).ok());
   EXPECT_THAT(files.read("n").integers, ElementsAre(1, 2, 3, 4, 5, 6));
   EXPECT_THAT(files.read("n").missing, ElementsAre(0, 0, 0, 0, 1, 0));
   EXPECT_EQ(label_kind("n"), ObsKind::floating64);

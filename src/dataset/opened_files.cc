@@ -1,17 +1,28 @@
+// Opening a Dataset: file after file, each by its format, in the order that the user gave. What depends on
+// all of them comes at the end.
+//
+//     each file    its format is told, its metadata read, its columns compared (join="exact") or collected
+//     then         genes are joined; row names and obs tables become one; notes are made
+//     at last      a look at the values of the first file: is this the matrix that the user wants?
+//
+// Of a thousand files the names of one are kept. With join="exact" the names of the others are read, compared
+// and forgotten, a slab at a time, and files that share one table of genes are not even read. With "inner" or
+// "outer" names become numbers (join_vars.cc).
+//
+// All memory comes from one budget of its own, index_memory. A refusal by it is reworded at the very end, in
+// one place, so that it says which option gives more.
 #include "dataset/opened_files.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <new>
+#include <map>
 
-#include "anndata/matrices.h"
-#include "anndata/opened.h"
+#include "dataset/file_column.h"
+#include "dataset/formats.h"
 #include "dataset/join_vars.h"
-#include "hdf5/hdf5.h"
 #include "io/counted_file.h"
 #include "memory/reserve_for.h"
-#include "parquet/parquet_file.h"
 #include "source/column_text.h"
 #include "source/mapped_source.h"
 
@@ -34,6 +45,7 @@ Result<TextReader> var_reader(const Table& var, const std::string& key, MemoryBu
   return TextReader::open(std::move(column), budget);
 }
 
+// Of the first file. Names of others are compared with these.
 Status read_var_names(const TextReader& reader, OpenedFiles& opened) {
   const std::uint64_t n = reader.size(), step = reader.rows_at_once();
   // What cannot fit even as empty strings is refused before it is read.
@@ -48,7 +60,8 @@ Status read_var_names(const TextReader& reader, OpenedFiles& opened) {
                     string_bytes(opened.var_names));
 }
 
-// Streams: another file's names are compared and forgotten.
+// Streams: another file's names are compared and forgotten. Both messages name the other ways to join:
+// different genes are the usual reason why files do not open together.
 Status compare_var_names(const TextReader& reader, const std::string& path, const OpenedFiles& opened) {
   const std::string& first_path = opened.files.front().path;
   if (reader.size() != opened.var_names.size()) {
@@ -71,51 +84,50 @@ Status compare_var_names(const TextReader& reader, const std::string& path, cons
   return {};
 }
 
-// An HDF5 file holds an AnnData object.
-Result<std::shared_ptr<const OpenedFile>> open_hdf5(const std::string& path, const FileOpener& opener,
-                                                    const OpenOptions& options, const OpenedFiles& opened) {
-  PENSTOCK_RETURN_IF_ERROR(anndata::check_matrix_name(options.matrix));
-  if (!options.var.empty()) {
-    return Status::invalid_argument(
-        fmt::format("{}: var='{}' names the gene table of Parquet files of lists; this is an HDF5 file", path,
-                    options.var));
-  }
-  store::OpenLimits limits;
-  limits.index_budget = opened.budget;
-  limits.opener = opener;
-  PENSTOCK_ASSIGN_OR_RETURN(auto root, hdf5::open(path, limits));
-  return anndata::open_anndata(std::move(root), options.matrix, *opened.budget);
-}
+// Opens one path after the other, each by its format.
+class Opener {
+ public:
+  explicit Opener(OpenContext context) : context_(std::move(context)) {}
 
-// The format is told by the file's first and last bytes, not by its name.
-Result<std::shared_ptr<const OpenedFile>> open_file(const std::string& path, parquet::OpenContext& context,
-                                                    const OpenedFiles& opened) {
-  if (parquet::is_pqdata(path)) return parquet::open_parquet(path, context);
-  PENSTOCK_ASSIGN_OR_RETURN(const auto file, context.opener(path));
-  PENSTOCK_ASSIGN_OR_RETURN(const bool is_parquet, parquet::begins_as_parquet(*file));
-  return is_parquet ? parquet::open_parquet(path, context)
-                    : open_hdf5(path, context.opener, *context.options, opened);
-}
+  Result<std::shared_ptr<const OpenedFile>> open(const std::string& path) {
+    PENSTOCK_ASSIGN_OR_RETURN(const Format* format, format_of(path, context_.opener));
+    // One opener of a format for all of its files: it remembers what they share.
+    auto& opener = openers_[format];
+    if (opener == nullptr) opener = format->open(context_);
+    return opener->open(path);
+  }
+
+ private:
+  const OpenContext context_;
+  std::map<const Format*, std::unique_ptr<FormatOpener>> openers_;
+};
 
 // Which other matrices there are, and whether one of them is what a user of this one probably wants.
+// Models for single cells are trained on counts. Many files have normalised values in X and keep the counts
+// in raw/X or layers/counts, which a user may not know: a few values of each are looked at, and a note names
+// the one to take.
 Status look_around(OpenedFiles& opened) {
   const OpenedFile& first = *opened.files.front().content;
   PENSTOCK_ASSIGN_OR_RETURN(opened.other_matrices, first.other_matrices());
   // A failure to look is no failure to open: the bytes may never be asked for.
+  // Nothing known (as of Parquet) is taken for counts: a warning needs a reason.
   const auto counts = first.looks_like_counts(opened.matrix);
   if (!counts.ok() || counts.value().value_or(true)) return {};
   for (const std::string& name : opened.other_matrices) {
     const auto other = first.looks_like_counts(name);
     if (!other.ok() || !other.value().value_or(false)) continue;
     opened.notes.push_back(
-        fmt::format("{} holds values that are not counts (looks normalised); {} holds counts: open it with "
-                    "matrix=\"{}\"",
-                    opened.matrix, name, name));
+        {NoteKind::not_counts,
+         fmt::format("{} holds values that are not counts (looks normalised); {} holds counts: open it with "
+                     "matrix=\"{}\"",
+                     opened.matrix, name, name)});
     break;
   }
   return {};
 }
 
+// A note says how many genes there are and how many files are translated, because an inner join of files with
+// different namings quietly leaves next to nothing.
 Status join_var_names(VarJoin& join, bool inner, OpenedFiles& opened) {
   PENSTOCK_ASSIGN_OR_RETURN(VarJoin::Joined joined, join.finish(inner));
   opened.var_names = std::move(joined.names);
@@ -128,21 +140,38 @@ Status join_var_names(VarJoin& join, bool inner, OpenedFiles& opened) {
     differ += opened.files[f].columns != nullptr ? 1 : 0;
   }
   if (differ > 0) {
-    opened.notes.push_back(fmt::format(
-        "join=\"{}\": {} genes of {} over all files; {} of {} files have others, or in another order",
-        inner ? "inner" : "outer", format_count(opened.n_cols), format_count(joined.n_seen),
-        format_count(differ), format_count(opened.files.size())));
+    opened.notes.push_back(
+        {NoteKind::genes_joined,
+         fmt::format("join=\"{}\": {} genes of {} over all files; {} of {} files have others, or in another "
+                     "order",
+                     inner ? "inner" : "outer", format_count(opened.n_cols), format_count(joined.n_seen),
+                     format_count(differ), format_count(opened.files.size()))});
   }
   return {};
 }
 
-void add_file(const std::string& path, std::shared_ptr<const OpenedFile> content, OpenedFiles& opened,
-              std::vector<ObsTable::File>& obs) {
+// Rows are numbered through all files, in their order.
+void add_file(const std::string& path, std::shared_ptr<const OpenedFile> content, OpenedFiles& opened) {
   const SourceTraits& traits = content->matrix()->traits();
-  obs.push_back({path, content->obs()});
-  opened.files.push_back({path, opened.n_rows, std::move(content), nullptr});
+  opened.files.push_back({path, opened.n_rows, std::move(content), nullptr, nullptr});
   opened.n_rows += traits.n_rows;
+  // The last file counts, and all have the same number; where they are joined it is set again.
   opened.n_cols = traits.n_cols;
+}
+
+// The obs tables of all files as one.
+// The column "@file" is put beside each file's own first; from here on nothing tells it from the others.
+Status open_obs(const std::vector<std::string>& paths, OpenedFiles& opened) {
+  std::vector<std::shared_ptr<const Table>> tables;
+  for (const OpenedFiles::File& file : opened.files) tables.push_back(file.content->obs());
+  PENSTOCK_ASSIGN_OR_RETURN(tables, with_file_column(paths, std::move(tables), *opened.budget));
+  std::vector<ObsTable::File> obs;
+  for (std::size_t i = 0; i < tables.size(); ++i) {
+    opened.files[i].obs = tables[i];
+    obs.push_back({paths[i], std::move(tables[i])});
+  }
+  opened.obs = std::make_unique<const ObsTable>(std::move(obs), opened.budget);
+  return {};
 }
 
 Result<std::shared_ptr<const OpenedFiles>> open_all(const std::vector<std::string>& paths,
@@ -150,47 +179,77 @@ Result<std::shared_ptr<const OpenedFiles>> open_all(const std::vector<std::strin
   auto opened = std::make_shared<OpenedFiles>();
   opened->budget = MemoryBudget::create(options.index_memory);
   opened->matrix = options.matrix;
-  parquet::OpenContext context;
-  context.opener = [open = options.opener ? options.opener : FileOpener(open_posix_file),
+  OpenContext context;
+  // Every file that is opened on the way is remembered, weakly: gene tables and tables of pqdata folders are
+  // opened by their formats, far from here, and a loader asks later whether any of them was written to.
+  const auto watched = std::make_shared<std::vector<std::weak_ptr<const File>>>();
+  context.opener = [open = options.opener ? options.opener : FileOpener(open_posix_file), watched,
                     reads = opened->reads](const std::string& name) -> Result<std::shared_ptr<const File>> {
     PENSTOCK_ASSIGN_OR_RETURN(auto file, open(name));
-    return count_reads(std::move(file), reads);
+    // Bytes are counted here, at the one door through which all files come.
+    file = count_reads(std::move(file), reads);
+    watched->push_back(file);
+    return file;
   };
   context.budget = opened->budget;
   context.options = &options;
   context.n_files = paths.size();
-  std::vector<ObsTable::File> obs;
+  Opener opener(std::move(context));
+  // A single file has nothing to be joined with.
   const bool exact = options.join == "exact" || paths.size() == 1;
   VarJoin join(*opened->budget);
   const Table* same_var = nullptr;  // that the first file has, too
   for (const std::string& path : paths) {
-    PENSTOCK_ASSIGN_OR_RETURN(auto content, open_file(path, context, *opened));
+    PENSTOCK_ASSIGN_OR_RETURN(auto content, opener.open(path));
     if (content->var().get() == same_var) {
-      // Files of lists share one gene table.
-      if (!exact) join.add_same();
-      add_file(path, std::move(content), *opened, obs);
+      // Files of lists share one gene table: this one has the first file's, whatever lies between the two.
+      if (!exact) join.add_first_again();
+      add_file(path, std::move(content), *opened);
       continue;
     }
     if (opened->files.empty()) same_var = content->var().get();
     PENSTOCK_ASSIGN_OR_RETURN(const auto names,
                               var_reader(*content->var(), options.var_key, *opened->budget));
     const bool first = opened->files.empty();
-    add_file(path, std::move(content), *opened, obs);
+    add_file(path, std::move(content), *opened);
     PENSTOCK_RETURN_IF_ERROR(!exact  ? join.add(names, path)
                              : first ? read_var_names(names, *opened)
                                      : compare_var_names(names, path, *opened));
   }
   if (!exact) PENSTOCK_RETURN_IF_ERROR(join_var_names(join, options.join == "inner", *opened));
+  for (const OpenedFiles::File& file : opened->files) {
+    for (Note& note : file.content->notes()) opened->notes.push_back(std::move(note));
+  }
   std::uint64_t pages = 0;
   for (const OpenedFiles::File& file : opened->files) pages += file.content->matrix()->traits().pages_passed;
   if (pages > 0) {
-    opened->notes.push_back(fmt::format(
-        "opening passed over the heads of {} Parquet pages, which alone say where rows begin and how "
-        "long they are",
-        format_count(pages)));
+    opened->notes.push_back(
+        {NoteKind::pages_passed,
+         fmt::format(
+             "opening passed over the heads of {} Parquet pages, which alone say where rows begin and "
+             "how long they are",
+             format_count(pages))});
   }
-  opened->obs = std::make_unique<const ObsTable>(std::move(obs), opened->budget);
+  ByteCount bytes = 0;
+  for (const OpenedFiles::File& file : opened->files) bytes += file.content->matrix()->traits().bytes_passed;
+  if (bytes > 0) {
+    opened->notes.push_back(
+        {NoteKind::rows_counted,
+         fmt::format(
+             "opening went through {} of row numbers of matrices stored by columns (CSC), which alone "
+             "say how long rows are",
+             format_bytes(bytes))});
+  }
+  std::vector<RowNames::File> named;
+  // The file's own obs table, without "@file", which names no row.
+  for (const OpenedFiles::File& file : opened->files) named.push_back({file.content->obs(), file.first_row});
+  opened->row_names = std::make_unique<const RowNames>(std::move(named), opened->budget);
+  PENSTOCK_RETURN_IF_ERROR(open_obs(paths, *opened));
   PENSTOCK_RETURN_IF_ERROR(look_around(*opened));
+  // Those that were looked at and let go of need no watching.
+  std::erase_if(*watched, [](const auto& file) { return file.expired(); });
+  opened->watched = std::move(*watched);
+  opened->opened_bytes = opened->budget->usage().used;
   return std::shared_ptr<const OpenedFiles>(std::move(opened));
 }
 
@@ -199,14 +258,23 @@ Result<std::shared_ptr<const OpenedFiles>> open_all(const std::vector<std::strin
 Result<std::shared_ptr<const OpenedFiles>> OpenedFiles::open(const std::vector<std::string>& paths,
                                                              const OpenOptions& options) {
   PENSTOCK_RETURN_IF_ERROR(check_options(paths, options));
-  try {
-    auto opened = open_all(paths, options);
-    if (opened.ok() || opened.status().code() != StatusCode::budget) return opened;
-    return Status::budget(fmt::format("metadata does not fit in index_memory={}: {}",
-                                      format_bytes(options.index_memory), opened.status().message()));
-  } catch (const std::bad_alloc&) {
-    return Status::budget("the system has no memory for the metadata of these files");
+  auto opened = open_all(paths, options);
+  // errno: the system refused, and not the budget.
+  if (opened.ok() || opened.status().code() != StatusCode::budget || opened.status().system_errno() != 0)
+    return opened;
+  const std::string why = fmt::format(
+      "metadata does not fit in index_memory={}: {}; give it more with a larger index_memory "
+      "(--index-memory of the command)",
+      format_bytes(options.index_memory), opened.status().message());
+  return std::move(opened).status().reworded(why).with_way_out(Option::index_memory);
+}
+
+Status OpenedFiles::unchanged() const {
+  for (const auto& watch : watched) {
+    // A file that nobody holds any more cannot be read, and need not be looked at.
+    if (const auto file = watch.lock()) PENSTOCK_RETURN_IF_ERROR(file->unchanged());
   }
+  return {};
 }
 
 std::vector<FilePart> all_rows(const OpenedFiles& opened) {
@@ -214,6 +282,7 @@ std::vector<FilePart> all_rows(const OpenedFiles& opened) {
   for (const OpenedFiles::File& file : opened.files) {
     FilePart part;
     part.source = file.content->matrix();
+    // Columns that are the join's own need no translation, and such a source is used as it is.
     if (file.columns != nullptr)
       part.source = std::make_shared<const MappedSource>(part.source, file.columns);
     part.first_row = file.first_row;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "dataset/obs_table.h"
+#include "dataset/row_names.h"
 #include "io/counted_file.h"
 #include "penstock/dataset.h"
 #include "penstock/memory_budget.h"
@@ -23,11 +24,13 @@ struct OpenedFiles {
     std::string path;
     RowIndex first_row = 0;  // global number of its row 0
     std::shared_ptr<const OpenedFile> content;
+    std::shared_ptr<const Table> obs;  // with the column "@file" (file_column.h)
     // Where its columns are among n_cols; nullptr: they are the same.
     std::shared_ptr<const ColumnMap> columns;
   };
 
   std::shared_ptr<MemoryBudget> budget;                                // of all metadata
+  std::uint64_t opened_bytes = 0;                                      // of it, when all was open
   std::shared_ptr<ReadCounts> reads = std::make_shared<ReadCounts>();  // of all files
   std::string matrix;
   std::vector<File> files;  // at least one
@@ -36,11 +39,17 @@ struct OpenedFiles {
   // The column of the first file that each is, or ColumnMap::kDropped. Empty: the same.
   std::vector<std::uint32_t> first_file_columns;
   Reservation var_names_held;
-  std::vector<std::string> other_matrices, notes;
+  std::vector<std::string> other_matrices;
+  std::vector<Note> notes;
   std::unique_ptr<const ObsTable> obs;
+  std::unique_ptr<const RowNames> row_names;
+  // Every file that was opened for these, gene tables and parts of folders included.
+  std::vector<std::weak_ptr<const penstock::File>> watched;
 
   static Result<std::shared_ptr<const OpenedFiles>> open(const std::vector<std::string>& paths,
                                                          const OpenOptions& options);
+  // `io_error` when one of the files was written to since it was opened (File::unchanged()).
+  Status unchanged() const;
 };
 
 // Every row of every file.

@@ -1,6 +1,6 @@
-// Which rows have the same value of an obs column, or of several: a number for each selected row, in the
-// order in which values first appear. So the numbers depend on the rows and their values alone, not on how
-// files spell them. A missing value is a value of its own.
+// Which rows have the same value of an obs column, or of several, or of labels given: a number for each
+// selected row, in the order in which values first appear. So the numbers depend on the rows and their values
+// alone, not on how files spell them. A missing value is a value of its own.
 //
 // Thread contract: immutable once read. Memory: 1, 2 or 4 bytes a row, as few as the numbers need, and what
 // the distinct values take; reserved under `obs` before it is taken, given back when this dies.
@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -22,9 +23,11 @@ namespace penstock::internal {
 
 class RowKeys {
  public:
-  // `columns` has one name at least; rows with several are told apart by the combination.
+  // Rows are told apart by the combination of `columns` and of `labels`, a code for each position (< 0: no
+  // value; nullptr: none given). Labels of another number of rows are invalid_argument.
   static Result<RowKeys> read(const ObsTable& obs, std::span<const std::string> columns,
-                              std::span<const FilePart> parts, MemoryBudget& budget);
+                              const std::vector<std::int32_t>* labels, std::span<const FilePart> parts,
+                              MemoryBudget& budget);
 
   std::uint64_t n_rows() const { return n_rows_; }
   std::uint64_t size() const { return sizes_.size(); }  // distinct keys
@@ -40,8 +43,10 @@ class RowKeys {
 
  private:
   Status set(std::uint64_t position, std::uint32_t key, MemoryBudget& budget);
-  Status add_column(const ObsTable& obs, const std::string& name, std::span<const FilePart> parts,
-                    MemoryBudget& budget);
+  // Calls its sink with one more value of each row, in order.
+  using Sink = std::function<Status(std::span<const ObsKey>)>;
+  using Values = std::function<Status(const Sink&)>;
+  Status add(const std::string& name, const Values& values, MemoryBudget& budget);
 
   std::uint64_t n_rows_ = 0;
   std::size_t width_ = 1;

@@ -35,6 +35,18 @@ class RowCursor {
     ++at_;
     return row;
   }
+  // The next `n` selected rows; there are as many. Neighbours are one range.
+  void next(std::uint64_t n, std::vector<RowRange>& ranges) {
+    ranges.clear();
+    for (; n > 0; --n) {
+      const RowIndex row = next();
+      if (!ranges.empty() && ranges.back().last == row) {
+        ++ranges.back().last;
+      } else {
+        ranges.push_back({row, row + 1});
+      }
+    }
+  }
   // Moves on to the first selected row that is >= row.
   void seek(RowIndex row) {
     if (all_) {
@@ -68,11 +80,15 @@ Result<Parts> select_mask(std::span<const FilePart> parts, std::span<const std::
 // In any order; one out of range or twice is invalid_argument.
 Result<Parts> select_positions(std::span<const FilePart> parts, std::span<const std::int64_t> positions,
                                MemoryBudget& budget);
-// The rows that `others`, a selection of the same files, does not have.
-Result<Parts> select_without(std::span<const FilePart> parts, std::span<const FilePart> others,
-                             MemoryBudget& budget);
+// `others` is a selection of the same files.
+Result<Parts> join_rows(std::span<const FilePart> parts, std::span<const FilePart> others, RowJoin how,
+                        MemoryBudget& budget);
 
 // Global numbers of positions [first, first + out.size()), which exist.
 void global_rows(std::span<const FilePart> parts, std::uint64_t first, std::span<std::int64_t> out);
+// Positions of global rows in any order; one that is not selected is invalid_argument. Out of order they cost
+// 8 bytes a row meanwhile.
+Status positions_of(std::span<const FilePart> parts, std::span<const std::int64_t> rows,
+                    std::span<std::int64_t> out);
 
 }  // namespace penstock::internal

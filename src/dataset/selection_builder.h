@@ -15,6 +15,9 @@
 
 namespace penstock::internal {
 
+// `from` with these rows instead of its own.
+Result<FilePart> with_rows(const FilePart& from, Bitmap rows, MemoryBudget& budget);
+
 class SelectionBuilder {
  public:
   // Ascending.

@@ -1,3 +1,11 @@
+// A selection as a file, and back. The format is in the header. CRoaring can read its own format, but trusts
+// it: a bitmap with keys out of order, or counts that are wrong, would be taken as it is and behave strangely
+// later. So bitmaps are parsed here, row by row, into a SelectionBuilder, whose result is sound however
+// hostile the bytes are. That is slower, and fast enough for a file that is read once.
+//
+// A selection of other files must not pass for one of these. Each file's name and number of rows is compared
+// one after the other, for a message that says which differs; the digest at the front is of the same, and
+// catches what was edited by hand.
 #include "dataset/selection_file.h"
 
 #include <fmt/format.h>
@@ -26,8 +34,10 @@ void put(std::string& out, T value) {
   out.append(reinterpret_cast<const char*>(&value), sizeof(T));
 }
 
+// Without folders: the files may have moved.
 std::string_view name_of(std::string_view path) { return path.substr(path.rfind('/') + 1); }
 
+// Lengths stand before names, so that no two lists of names spell the same bytes.
 std::uint64_t digest_of(std::span<const std::string> paths, std::span<const FilePart> all) {
   std::string text;
   for (std::size_t i = 0; i < all.size(); ++i) {
@@ -53,21 +63,27 @@ class BitmapParser {
       : in_(bytes), n_rows_(n_rows), out_(out) {}
 
   // False: not a sound bitmap of rows below n_rows.
+  // RoaringFormatSpec: a cookie, the number of containers, for each a key (the upper 16 bits of its rows) and
+  // its count less one, then maybe offsets, then the containers. With runs, the number is in the cookie's
+  // upper half, and a bit for each container says whether it is one of runs.
   bool run() {
     constexpr std::uint32_t kNoRuns = 12346, kRuns = 12347, kNoOffsets = 4;
     const std::uint32_t cookie = in_.u32();
     const bool runs = (cookie & 0xffff) == kRuns;
     if (!runs && cookie != kNoRuns) return false;
     const std::uint64_t n = runs ? (cookie >> 16) + 1 : in_.u32();
+    // There are no more keys than that; the products below stay small.
     if (n > 65'536) return false;
     const auto is_run = in_.bytes(runs ? (n + 7) / 8 : 0);
     const auto heads = in_.bytes(n * 4);
+    // Offsets are for reading single containers. They are redundant here, so that they cannot lead anywhere.
     if (!runs || n >= kNoOffsets) in_.skip(n * 4);
     if (in_.failed()) return false;
     ByteReader head(heads);
     std::uint64_t next_key = 0;
     for (std::uint64_t i = 0; i < n; ++i) {
       const std::uint64_t key = head.u16(), count = std::uint64_t{head.u16()} + 1;
+      // Ascending keys are what makes rows ascend, which the builder relies on.
       if (key < next_key) return false;
       next_key = key + 1;
       base_ = key << 16;
@@ -78,6 +94,7 @@ class BitmapParser {
   }
 
  private:
+  // Up to 4,096 rows: their lower 16 bits, ascending.
   bool array(std::uint64_t count) {
     std::uint64_t least = 0;
     for (std::uint64_t i = 0; i < count; ++i) {
@@ -88,6 +105,7 @@ class BitmapParser {
     }
     return true;
   }
+  // Pairs of a first row and a length less one. Runs must not touch rows before them.
   bool run_container(std::uint64_t count) {
     const std::uint64_t runs = in_.u16();
     std::uint64_t least = 0, seen = 0;
@@ -100,6 +118,7 @@ class BitmapParser {
     }
     return seen == count;
   }
+  // More than 4,096 rows: 65,536 bits.
   bool bits(std::uint64_t count) {
     std::uint64_t seen = 0;
     for (std::uint64_t word = 0; word < 1024; ++word) {
@@ -158,6 +177,8 @@ Result<Parts> parse_selection(std::span<const std::string> paths, std::span<cons
     return Status::unsupported(
         fmt::format("{}: a selection of version {}, this reads {}", label, version, kVersion));
   }
+  // The checksum is looked at before anything else is believed; the version comes first, since another
+  // version may end otherwise.
   const std::size_t body = bytes.size() - std::min<std::size_t>(bytes.size(), 8);
   ByteReader tail(bytes.subspan(body));
   const std::string_view before(reinterpret_cast<const char*>(bytes.data()), body);
@@ -199,6 +220,7 @@ Result<Parts> parse_selection(std::span<const std::string> paths, std::span<cons
       return other(fmt::format("it has {} files, here there are {}: {} is not in it", n_files, all.size(),
                                name_of(paths[n_files])));
     }
+    // Eight bytes are left, the checksum.
     if (digest != digest_of(paths, all) || in.remaining() != 8) return corrupt("it contradicts itself");
     return out;
   });
@@ -222,6 +244,7 @@ Result<Parts> load_selection(const OpenedFiles& opened, const std::string& path)
   PENSTOCK_ASSIGN_OR_RETURN(const Reservation held,
                             reserve_for(path, *opened.budget, MemoryTag::index, file->size()));
   return guard_selection([&]() -> Result<Parts> {
+    // Reserved above, whatever size the file has.
     std::vector<std::byte> bytes(file->size());
     PENSTOCK_RETURN_IF_ERROR(file->read_at(0, bytes));
     return parse_selection(paths_of(opened), all_rows(opened), bytes, path, *opened.budget);

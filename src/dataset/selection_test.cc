@@ -121,16 +121,52 @@ TEST(Selection, GlobalRowsFromAnywhere) {
   }
 }
 
-TEST(Selection, WithoutAnother) {
+TEST(Selection, JoinsAreThoseOfSets) {
   const auto budget = ample();
-  const Parts all = whole({10, 0, 37, 1, 0, 200});
-  for (const Parts& from : {all, *select_slice(all, 1, 248, 3, *budget)}) {
-    for (const Parts& other :
-         {all, *select_slice(all, 0, 0, 1, *budget), *select_slice(all, 5, 100, 2, *budget)}) {
-      const Rows a = rows_of(from), b = rows_of(other);
-      Rows expected;
-      std::set_difference(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(expected));
-      ASSERT_EQ(rows_of(*select_without(from, other, *budget)), expected);
+  const auto points = starting_points(*budget);
+  std::vector<Parts> of_six;  // selections of the same files
+  for (const Parts& from : points) {
+    if (from.size() == 6) of_six.push_back(from);
+  }
+  of_six.push_back(*select_slice(of_six[0], 0, 0, 1, *budget));
+  of_six.push_back(*select_slice(of_six[0], 5, 100, 2, *budget));
+  for (const Parts& one : of_six) {
+    for (const Parts& other : of_six) {
+      const Rows a = rows_of(one), b = rows_of(other);
+      Rows either, both, without;
+      std::set_union(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(either));
+      std::set_intersection(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(both));
+      std::set_difference(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(without));
+      ASSERT_EQ(rows_of(*join_rows(one, other, RowJoin::either, *budget)), either);
+      ASSERT_EQ(rows_of(*join_rows(one, other, RowJoin::both, *budget)), both);
+      ASSERT_EQ(rows_of(*join_rows(one, other, RowJoin::without, *budget)), without);
+    }
+  }
+  EXPECT_GE(of_six.size(), 6u);
+  const auto small = MemoryBudget::create(50);
+  EXPECT_EQ(join_rows(of_six[0], of_six[1], RowJoin::without, *small).status().code(), StatusCode::budget);
+}
+
+TEST(Selection, PositionsOfGlobalRows) {
+  const auto budget = ample();
+  std::mt19937_64 random(7);
+  auto points = starting_points(*budget);
+  points.push_back(
+      *select_slice(whole({100'000, 0, 70'000}), 3, 170'000, 7, *budget));  // far from each other
+  for (const Parts& from : points) {
+    const Rows rows = rows_of(from);
+    Rows asked = rows, found(rows.size());
+    ASSERT_TRUE(positions_of(from, asked, found).ok());
+    for (std::size_t i = 0; i < rows.size(); ++i) ASSERT_EQ(found[i], static_cast<std::int64_t>(i));
+    // Any order, some twice.
+    for (std::size_t i = 0; i < rows.size(); ++i) asked[i] = rows[random() % rows.size()];
+    ASSERT_TRUE(positions_of(from, asked, found).ok());
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      ASSERT_EQ(rows[static_cast<std::size_t>(found[i])], asked[i]);
+    std::set<std::int64_t> selected(rows.begin(), rows.end());
+    for (const std::int64_t row : {-1, 0, 1, 2, 9, 10, 47, 48, 247, 248, 99'999, 100'000, 170'000}) {
+      Rows one(1);
+      ASSERT_EQ(positions_of(from, Rows{row}, one).ok(), selected.contains(row)) << row;
     }
   }
 }

@@ -1,3 +1,13 @@
+// Random parts of a selection. All three kinds end in deal(), which goes over the rows of the files once, in
+// order, and gives each run of rows to a part; they differ in how a row's part is found:
+//
+//     split()           its place in a shuffled order of units; cuts of that order are the parts
+//     split_strata()    its place among the rows of its class, in a shuffled order of that class alone
+//     split_groups()    that of its group; groups are given to parts beforehand (group_assignment.cc)
+//
+// No list of rows is made: orders are keyed permutations, which compute a place from a number. The same
+// arguments give the same parts on every machine and in every later version, since papers say "split with
+// seed 0".
 #include "dataset/split.h"
 
 #include <fmt/format.h>
@@ -22,14 +32,18 @@ constexpr double kAll = 1 - 1e-9;
 
 // Cuts [0, n) of a random order of the positions into parts; see Dataset::split. The order is a keyed
 // permutation of units of consecutive positions; only the last unit is short, so the units behind it start
-// earlier.
+// earlier. 10 rows in units of 4 are units of 4, 4 and 2. Shuffled to the places 2, 0, 1 the order begins
+// with unit 1 (rows 4 to 7), then unit 2 (8, 9), then unit 0, which starts at 6 and not at 8, because the
+// short one comes before it. A cut at 7 leaves row 0 in the first part and rows 1 to 3 in the second.
+//
+// No order is kept: going over the units in file order, each says where it lies in the shuffled one, and so
+// in which part. Rows come out ascending, as a selection wants them.
 class SplitOrder {
  public:
   static constexpr std::uint64_t kSingleRows = 1'000'000, kRun = 256, kStream = 0x73706c6974;  // "split"
 
   SplitOrder(std::uint64_t n, std::uint64_t unit, std::vector<std::uint64_t> bounds, std::uint64_t seed)
-      : n_(n),
-        unit_(unit != 0         ? std::min(unit, std::max<std::uint64_t>(n, 1))
+      : unit_(unit != 0         ? std::min(unit, std::max<std::uint64_t>(n, 1))
               : n < kSingleRows ? 1
                                 : kRun),
         n_units_(ceil_div(n, unit_)),
@@ -46,6 +60,7 @@ class SplitOrder {
       std::uint64_t at = place * unit_ - (place > last_place_ ? short_by_ : 0);
       const std::uint64_t end = at + (u + 1 == n_units_ ? unit_ - short_by_ : unit_);
       while (at < end) {
+        // A unit may lie over a cut; it is divided there, so that parts have their sizes exactly.
         const auto above = std::upper_bound(bounds_.begin(), bounds_.end(), at);
         const std::uint64_t stop = above == bounds_.end() ? end : std::min(end, *above);
         f(static_cast<std::size_t>(above - bounds_.begin()), stop - at);
@@ -55,7 +70,7 @@ class SplitOrder {
   }
 
  private:
-  const std::uint64_t n_, unit_, n_units_;
+  const std::uint64_t unit_, n_units_;
   const KeyedPermutation order_;
   const std::vector<std::uint64_t> bounds_;  // the end of each part
   const std::uint64_t last_place_, short_by_;
@@ -73,6 +88,7 @@ Result<std::vector<std::uint64_t>> split_bounds(std::span<const double> fraction
     if (sum > 1 + 1e-9) {
       return Status::invalid_argument(fmt::format("split: the fractions sum to {}, more than 1", sum));
     }
+    // Cuts are rounded and not sizes: three thirds of 10 rows end at 3, 7 and 10, and leave no row over.
     const double end = std::nearbyint(std::min(sum, 1.0) * static_cast<double>(n));
     bounds.push_back(std::min(n, static_cast<std::uint64_t>(end)));
   }
@@ -81,7 +97,9 @@ Result<std::vector<std::uint64_t>> split_bounds(std::span<const double> fraction
   return bounds;
 }
 
-// The fractions, which have been looked at, and what they leave, if anything, as shares that sum to 1.
+// The fractions, which have been looked at, and what they leave, if anything, as shares that sum to 1. What
+// the fractions leave is a part like the others while rows are given out, and is dropped in the end: deal()
+// collects it with its last builder.
 std::vector<double> shares_of(std::span<const double> fractions) {
   std::vector<double> shares(fractions.begin(), fractions.end());
   double sum = 0;
@@ -106,6 +124,8 @@ Result<std::vector<Parts>> deal(std::span<const FilePart> parts, std::size_t n_p
     std::uint64_t done = 0;  // selected rows of this file that have been dealt out
     RowCursor cursor(parts.empty() ? FilePart() : parts[0]);
     Status status;
+    // Called before the first row as well, and until a file with rows comes: files without any are complete
+    // at once.
     const auto finish_full_files = [&] {
       while (status.ok() && file < parts.size() && done == parts[file].n_selected) {
         for (std::size_t i = 0; i < out.size() && status.ok(); ++i) {
@@ -116,6 +136,7 @@ Result<std::vector<Parts>> deal(std::span<const FilePart> parts, std::size_t n_p
             out[i].push_back(std::move(taken).value());
           }
         }
+        // Rows that no part gets were collected for simplicity, and are let go of here.
         builders.back() = SelectionBuilder();
         done = 0;
         if (++file < parts.size()) cursor = RowCursor(parts[file]);
@@ -126,6 +147,7 @@ Result<std::vector<Parts>> deal(std::span<const FilePart> parts, std::size_t n_p
       while (count > 0 && status.ok()) {
         const std::uint64_t here = std::min(count, parts[file].n_selected - done);
         if (!parts[file].selected) {
+          // Single rows go into the builder's buffer; a range would be written to the bitmap at once.
           if (here == 1) {
             builders[part].add(done);
           } else {
@@ -159,6 +181,7 @@ Result<GroupRows> count_rows(const RowKeys& groups, const RowKeys* strata, Reser
                              MemoryBudget& budget) {
   GroupRows out;
   const std::uint64_t n_strata = strata == nullptr ? 0 : strata->size();
+  // Most groups have few of the classes, so that pairs are counted and not a table of all.
   std::unordered_map<std::uint64_t, std::uint64_t> cells;  // group << 32 | class
   const auto hold = [&](std::uint64_t n) {
     return resize_for("rows of groups", budget, held, MemoryTag::obs, n * kBytesPerCell);
@@ -176,6 +199,8 @@ Result<GroupRows> count_rows(const RowKeys& groups, const RowKeys* strata, Reser
   }
   out.sizes.push_back(groups.n_rows());
   std::vector<std::pair<std::uint64_t, std::uint64_t>> sorted(cells.begin(), cells.end());
+  // By group, then class: the order of an unordered_map is not the same everywhere, and sums of floats would
+  // depend on it.
   std::sort(sorted.begin(), sorted.end());
   auto next = sorted.begin();
   for (std::uint64_t g = 0; g < groups.size(); ++g) {
@@ -183,6 +208,7 @@ Result<GroupRows> count_rows(const RowKeys& groups, const RowKeys* strata, Reser
       out.strata.push_back(static_cast<std::uint32_t>(next->first));
       out.rows.push_back(next->second);
     }
+    // The class of all rows comes last in each group; GroupRows promises that.
     out.strata.push_back(static_cast<std::uint32_t>(n_strata));
     out.rows.push_back(groups.sizes()[g]);
     out.begins.push_back(out.rows.size());
@@ -225,6 +251,8 @@ Result<std::vector<Parts>> split_strata(std::span<const FilePart> parts, std::sp
     return deal(
         parts, fractions.size(), budget, row_by_row(strata.n_rows(), [&](std::uint64_t position) {
           const std::uint32_t s = strata[position];
+          // The n-th row of a class, in the order of the files, has the n-th place of the class's
+          // permutation.
           const std::uint64_t place = classes[s].order(classes[s].seen++);
           const auto ends = std::span(table.counts).subspan(s * shares.size(), shares.size());
           return static_cast<std::size_t>(std::upper_bound(ends.begin(), ends.end(), place) - ends.begin());
@@ -235,6 +263,7 @@ Result<std::vector<Parts>> split_strata(std::span<const FilePart> parts, std::sp
 Result<std::vector<Parts>> split_groups(std::span<const FilePart> parts, std::span<const double> fractions,
                                         std::uint64_t seed, const RowKeys& groups, const RowKeys* strata,
                                         MemoryBudget& budget) {
+  // Only for its checks of the fractions.
   PENSTOCK_RETURN_IF_ERROR(split_bounds(fractions, groups.n_rows()).status());
   const auto n_required = static_cast<std::uint64_t>(
       std::count_if(fractions.begin(), fractions.end(), [](double f) { return f > 0; }));

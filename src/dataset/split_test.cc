@@ -268,8 +268,9 @@ struct Table {
                    {"score", numbers<float>({1, 2, 3, 4})}});
     obs = std::make_unique<ObsTable>(std::move(files), budget);
   }
-  std::vector<std::uint32_t> keys(const std::vector<std::string>& columns, const Parts& parts) const {
-    const auto keys = RowKeys::read(*obs, columns, parts, *budget);
+  std::vector<std::uint32_t> keys(const std::vector<std::string>& columns, const Parts& parts,
+                                  const std::vector<std::int32_t>* labels = nullptr) const {
+    const auto keys = RowKeys::read(*obs, columns, labels, parts, *budget);
     EXPECT_TRUE(keys.ok()) << keys.status().to_string();
     std::vector<std::uint32_t> out;
     for (std::uint64_t i = 0; i < keys->n_rows(); ++i) out.push_back((*keys)[i]);
@@ -289,9 +290,38 @@ TEST(RowKeys, NumbersByFirstAppearanceOverAllFiles) {
   EXPECT_THAT(t.keys({"batch", "text"}, t.parts), ElementsAre(0, 1, 2, 1, 3, 2, 1, 4));
   EXPECT_THAT(t.keys({"donor"}, *select_slice(t.parts, 1, 8, 2, *t.budget)), ElementsAre(0, 1, 2, 3));
   EXPECT_TRUE(t.keys({"donor"}, *select_slice(t.parts, 0, 0, 1, *t.budget)).empty());
-  const Status score = RowKeys::read(*t.obs, std::vector<std::string>{"score"}, t.parts, *t.budget).status();
+  const Status score =
+      RowKeys::read(*t.obs, std::vector<std::string>{"score"}, nullptr, t.parts, *t.budget).status();
   EXPECT_EQ(score.code(), StatusCode::invalid_argument);
   EXPECT_THAT(score.message(), HasSubstr("pandas.cut"));
+}
+
+TEST(RowKeys, LabelsThatAreNoColumn) {
+  const Table t;
+  const std::vector<std::int32_t> labels{5, 5, -1, 0, -7, 5, 1'000'000, 0};
+  EXPECT_THAT(t.keys({}, t.parts, &labels), ElementsAre(0, 0, 1, 2, 1, 0, 3, 2));
+  EXPECT_THAT(t.keys({"batch"}, t.parts, &labels), ElementsAre(0, 0, 1, 2, 3, 4, 5, 6));
+  const Parts some = *select_slice(t.parts, 1, 8, 3, *t.budget);
+  const std::vector<std::int32_t> three{2, 2, 1};
+  EXPECT_THAT(t.keys({}, some, &three), ElementsAre(0, 0, 1));
+  const Status status = RowKeys::read(*t.obs, {}, &labels, some, *t.budget).status();
+  EXPECT_EQ(status.code(), StatusCode::invalid_argument);
+  EXPECT_THAT(status.message(), HasSubstr("8 labels for 3 selected rows"));
+}
+
+TEST(RowKeys, LabelsAreCounted) {
+  const Table t;
+  const std::vector<std::int32_t> labels(1'000'000);
+  const Parts parts = whole({labels.size()});
+  for (const std::uint64_t bytes : {500'000, 4'500'000}) {
+    const auto budget = MemoryBudget::create(bytes);
+    EXPECT_EQ(RowKeys::read(*t.obs, {}, &labels, parts, *budget).status().code(), StatusCode::budget);
+    EXPECT_EQ(budget->usage().used, 0u);
+  }
+  const auto budget = MemoryBudget::create(6'000'000);
+  const auto keys = RowKeys::read(*t.obs, {}, &labels, parts, *budget);
+  ASSERT_TRUE(keys.ok());
+  EXPECT_LT(budget->usage().used, 1'100'000u);  // the labels themselves are given back
 }
 
 TEST(RowKeys, WidenAndGiveBack) {
@@ -304,7 +334,7 @@ TEST(RowKeys, WidenAndGiveBack) {
   const ObsTable obs(std::move(files), budget);
   const Parts parts = whole({ids.size()});
   {
-    const auto keys = RowKeys::read(obs, std::vector<std::string>{"id"}, parts, *budget).value();
+    const auto keys = RowKeys::read(obs, std::vector<std::string>{"id"}, nullptr, parts, *budget).value();
     ASSERT_EQ(keys.size(), 69'000u);
     EXPECT_GE(keys.held_bytes(), 4 * ids.size());
     for (std::size_t i = 0; i < 69'000; ++i) ASSERT_EQ(keys[i], i);
@@ -312,13 +342,14 @@ TEST(RowKeys, WidenAndGiveBack) {
   }
   EXPECT_LT(budget->usage().used, 10'000u);
   const auto small = MemoryBudget::create(1'000'000);
-  EXPECT_EQ(RowKeys::read(obs, std::vector<std::string>{"id"}, parts, *small).status().code(),
+  EXPECT_EQ(RowKeys::read(obs, std::vector<std::string>{"id"}, nullptr, parts, *small).status().code(),
             StatusCode::budget);
 }
 
 TEST(SplitGroups, StayWholeAndTooFewAreRefused) {
   const Table t;
-  const auto groups = RowKeys::read(*t.obs, std::vector<std::string>{"donor"}, t.parts, *t.budget).value();
+  const auto groups =
+      RowKeys::read(*t.obs, std::vector<std::string>{"donor"}, nullptr, t.parts, *t.budget).value();
   const auto parts = split_groups(t.parts, std::vector{0.5, 0.5}, 0, groups, nullptr, *t.budget).value();
   std::map<std::uint32_t, std::size_t> part_of;
   std::size_t n = 0;

@@ -1,3 +1,6 @@
+// Columns of var. What ds.var shows is the first file's, brought into the order of the Dataset's genes. To
+// look genes up by such a column over joined files that is not enough: a gene may be in other files only.
+// var_texts() asks each list of genes in turn, and the first file that says something about a gene counts.
 #include "dataset/var_texts.h"
 
 #include <cstdint>
@@ -5,12 +8,14 @@
 #include <set>
 #include <utility>
 
+#include "dataset/column_take.h"
 #include "source/column_map.h"
 #include "source/column_text.h"
 
 namespace penstock::internal {
 namespace {
 
+// A gene without a value has an empty text, which no name is equal to.
 std::vector<std::string> as_texts(Column&& column) {
   std::vector<std::string> texts;
   if (column.kind == Column::Kind::categorical) {
@@ -19,6 +24,7 @@ std::vector<std::string> as_texts(Column&& column) {
     }
     return texts;
   }
+  // A copy, since texts_of() takes the column apart.
   const std::vector<std::uint8_t> missing = column.missing;
   texts = texts_of(std::move(column));
   for (std::size_t i = 0; i < missing.size(); ++i) {
@@ -46,13 +52,28 @@ Result<Column> read_var(const Table& var, const std::string& name, MemoryBudget&
   return column;
 }
 
-Result<std::vector<std::string>> var_texts(const OpenedFiles& opened, const std::string& key) {
+Result<Column> first_file_var(const OpenedFiles& opened, const VarSpace* vars, const std::string& name) {
+  PENSTOCK_ASSIGN_OR_RETURN(Column column,
+                            read_var(*opened.files.front().content->var(), name, *opened.budget));
+  if (!opened.first_file_columns.empty()) column = take(std::move(column), opened.first_file_columns);
+  return vars == nullptr ? column : take(std::move(column), vars->picks);
+}
+
+Result<std::vector<std::string>> first_file_texts(const OpenedFiles& opened, const VarSpace* vars,
+                                                  const std::string& name) {
+  PENSTOCK_ASSIGN_OR_RETURN(Column column, first_file_var(opened, vars, name));
+  return as_texts(std::move(column));
+}
+
+Result<std::vector<std::string>> var_texts(const OpenedFiles& opened, const VarSpace* vars,
+                                           const std::string& key) {
   std::vector<std::string> out(opened.n_cols);
   std::set<const ColumnMap*> seen;  // files with the same genes are looked at once
   for (const OpenedFiles::File& file : opened.files) {
     if (!seen.insert(file.columns.get()).second) continue;
     const Table& var = *file.content->var();
     const bool first = &file == &opened.files.front();
+    // The first file must have the column, or the error says so; others may lack it.
     if (!first && !var.has(key)) continue;
     PENSTOCK_ASSIGN_OR_RETURN(Column column, read_var(var, key, *opened.budget));
     std::vector<std::string> texts = as_texts(std::move(column));
@@ -61,7 +82,12 @@ Result<std::vector<std::string>> var_texts(const OpenedFiles& opened, const std:
       if (to != ColumnMap::kDropped && out[to].empty()) out[to] = std::move(texts[c]);
     }
   }
-  return out;
+  if (vars == nullptr) return out;
+  std::vector<std::string> of_vars;
+  of_vars.reserve(vars->picks.size());
+  for (const std::uint32_t pick : vars->picks)
+    of_vars.push_back(pick < out.size() ? std::move(out[pick]) : std::string());
+  return of_vars;
 }
 
 }  // namespace penstock::internal

@@ -10,7 +10,7 @@
 
 namespace penstock::hdf5 {
 
-// Names of the attributes of an object, in the order stored. Dense attributes: `unsupported`.
+// Names of the attributes of an object, in the order stored.
 Result<std::vector<std::string>> read_attribute_names(const Image& image, Address header);
 
 // One attribute, decoded; nullopt when there is none. Others may be damaged or unsupported: they are not

@@ -1,25 +1,15 @@
 // Chunk index of layout version 1 to 3: B-tree version 1 of type 1 (HDF5 spec III.A.1).
 #pragma once
 
-#include <functional>
-#include <span>
-
-#include "hdf5/image.h"
+#include "hdf5/chunk_index.h"
 
 namespace penstock::hdf5 {
 
-struct ChunkEntry {
-  std::span<const std::uint64_t> origin;  // of the chunk's first element, one number per dimension
-  std::uint32_t stored = 0;
-  std::uint32_t mask = 0;
-  Address address = kUndefined;
-};
-
-// Hands out every chunk, in no particular order. Nodes are read level by level, each level as sorted, joined
-// reads: they lie scattered between the chunks. `corrupt` when a node is visited twice, has the wrong type or
-// level, or its keys do not ascend within the bounds of its parent's. Memory is reserved from the index
-// budget.
-Status visit_chunks(const Image& image, Address root, std::size_t rank,
-                    const std::function<Status(const ChunkEntry&)>& visit);
+// Hands out every chunk once, in the order of the grid, which is the order of the keys: so whoever holds them
+// can pack them as they come. Of a node the children are read some at a time, as sorted, joined reads: they
+// lie scattered between the chunks. `corrupt` when a node is visited twice, has the wrong type or level, or
+// its keys do not ascend within the bounds of its parent's. Memory, which is that of a path from the root to
+// a leaf, is reserved from the index budget.
+Status visit_chunk_btree1(const Image& image, Address root, std::size_t rank, const ChunkSink& visit);
 
 }  // namespace penstock::hdf5

@@ -1,3 +1,9 @@
+// The shape of a dataset or an attribute. Both versions: version | rank | flags | a byte that is the kind in
+// version 2 and reserved in version 1, which has 4 more reserved bytes | dimensions L | [flags&1: what they
+// may grow to, L each].
+//
+// A scalar has rank 0 and one element. A null dataspace (kind 2) has none; it becomes the shape {0}, so that
+// nobody downstream has to know of it.
 #include "hdf5/dataspace.h"
 
 #include <fmt/format.h>
@@ -30,14 +36,19 @@ Result<Dataspace> parse_dataspace(const Image& image, std::span<const std::byte>
   }
   for (unsigned d = 0; d < rank; ++d) space.dims.push_back(image.length(r));
   if (flags & 1) {
+    // All ones in the width of a length mean that there is no end.
     const std::uint64_t unlimited = ~std::uint64_t{0} >> (64 - 8 * image.superblock().length_size);
     for (unsigned d = 0; d < rank; ++d) {
       const std::uint64_t most = image.length(r);
+      // Chunk indexes number chunks by the largest extent, so a shape beyond it would give numbers twice.
       if (!r.failed() && most != unlimited && space.dims[d] > most) {
         return image.corrupt(at, kWhat,
                              fmt::format("dimension {} is {}, above its maximum {}", d, space.dims[d], most));
       }
+      space.most.push_back(most == unlimited ? kUnlimited : most);
     }
+  } else {
+    space.most = space.dims;
   }
   if (r.failed())
     return image.corrupt(at, kWhat, fmt::format("truncated: rank {} in {} bytes", rank, body.size()));

@@ -8,9 +8,11 @@
 namespace penstock::hdf5 {
 
 inline constexpr std::size_t kMaxRank = 32;
+inline constexpr std::uint64_t kUnlimited = ~std::uint64_t{0};
 
 struct Dataspace {
   std::vector<std::uint64_t> dims;  // empty = scalar; {0} = null
+  std::vector<std::uint64_t> most;  // what dims may grow to, kUnlimited where that has no end
   std::uint64_t elements = 1;       // product of dims, checked
 };
 

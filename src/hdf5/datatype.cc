@@ -1,3 +1,17 @@
+// The type of an element. A message is 8 bytes that all classes share, and what the class needs:
+//
+//     class and version u8 | bits of the class u24 | bytes of an element u32 | properties
+//
+// Examples as h5py writes them, all of version 1 (the high half of the first byte; the low half is the
+// class):
+//
+//     11 201f00 04000000 | 0000 2000 17 08 00 17 7f000000                     float32
+//     18 020000 01000000 | 10 080000 01000000 0000 0800 | "FALSE\0\0\0" "TRUE\0\0\0\0" | 00 01      bool
+//     19 010100 10000000 | 10 000000 01000000 0000 0800                       string of variable length
+//
+// Numbers are recognised by comparing every property with those of the types that Penstock computes with. A
+// type that differs in one of them, such as 12 bits in 2 bytes, would give wrong numbers, so it is `other`:
+// it has a size and a name for the error, and its values are not read.
 #include "hdf5/datatype.h"
 
 #include <fmt/format.h>
@@ -5,6 +19,8 @@
 #include <array>
 #include <optional>
 #include <string>
+
+#include "hdf5/compound.h"
 
 namespace penstock::hdf5 {
 namespace {
@@ -47,7 +63,8 @@ DataType number(NumericType type, bool big_endian) {
   return t;
 }
 
-// Class 0: whole-byte integers of 1, 2, 4, 8 bytes; others (12-bit samples, 3 bytes) are not numbers to us.
+// Class 0, properties: bit offset u16 | precision u16; bit 0 is big-endian, bit 3 signed. Whole-byte integers
+// of 1, 2, 4, 8 bytes; others (12-bit samples, 3 bytes) are not numbers to us.
 DataType integer(const Header& h, ByteReader& r) {
   const unsigned offset = r.u16(), precision = r.u16();
   const bool is_signed = (h.bits & 8) != 0;
@@ -62,8 +79,10 @@ DataType integer(const Header& h, ByteReader& r) {
   return number(*type, (h.bits & 1) != 0);
 }
 
-// Class 1: the IEEE layouts and bfloat16, little- and big-endian.
+// Class 1: the IEEE layouts and bfloat16, little- and big-endian. Properties: bit offset u16 | precision u16
+// | place and width of the exponent, then of the mantissa, u8 each | bias of the exponent u32.
 DataType floating(const Header& h, ByteReader& r) {
+  // Places and widths in bits, the lowest bit is 0; `size` in bytes.
   struct Layout {
     NumericType type;
     unsigned size, sign, exponent_at, exponent_bits, mantissa_bits, bias;
@@ -77,6 +96,8 @@ DataType floating(const Header& h, ByteReader& r) {
   const unsigned offset = r.u16(), precision = r.u16();
   const unsigned exponent_at = r.u8(), exponent_bits = r.u8(), mantissa_at = r.u8(), mantissa_bits = r.u8();
   const std::uint32_t bias = r.u32();
+  // Byte order in bits 0 and 6 (0 little, 1 big, 3 that of the VAX), bits 4 and 5 how the mantissa is
+  // normalised (2: its leading 1 is not stored, as in IEEE floats), bits 8 to 15 the place of the sign.
   const unsigned order = (h.bits & 1) | (h.bits >> 5 & 2), normalisation = h.bits >> 4 & 3,
                  sign = h.bits >> 8 & 0xff;
   for (const Layout& l : kLayouts) {
@@ -92,9 +113,10 @@ DataType floating(const Header& h, ByteReader& r) {
 }
 
 // Class 8: FALSE = 0, TRUE = 1 over one byte is numpy's bool as h5py writes it; other enums are their
-// integers.
+// integers. The order of the two names is the writer's choice.
 Result<DataType> enumeration(const Image& image, const Header& h, ByteReader& r, Address at) {
   const unsigned members = h.bits & 0xffff;
+  // Properties: a whole datatype of integers | names | as many integers.
   const Header base_header = read_header(r);
   if (base_header.cls != 0) return other(h, "enum over a type that is not an integer");
   const DataType base = integer(base_header, r);
@@ -111,6 +133,7 @@ Result<DataType> enumeration(const Image& image, const Header& h, ByteReader& r,
         name += c;
         ++length;
       }
+      // Up to version 2 a name is padded to a multiple of 8 bytes, its NUL included.
       if (h.version < 3) r.skip((length / 8 + 1) * 8 - (length + 1));
     }
     const unsigned first = r.u8(), second = r.u8();
@@ -138,6 +161,7 @@ Result<store::DataType> parse_datatype(const Image& image, std::span<const std::
   if (h.version < 1 || h.version > 5) {
     return image.corrupt(at, kWhat, fmt::format("expected version 1 to 5, found {}", h.version));
   }
+  // Callers divide by it.
   if (h.size == 0) return image.corrupt(at, kWhat, "a type of 0 bytes");
   DataType t;
   t.size = h.size;
@@ -163,9 +187,9 @@ Result<store::DataType> parse_datatype(const Image& image, std::span<const std::
     case 5:
       return other(h, "HDF5 opaque");
     case 6:
-      t.cls = TypeClass::compound;
-      t.description = fmt::format("compound of {} members", h.bits & 0xffff);
-      return t;
+      return parse_compound(image, body, at);
+    // Object references are addresses of object headers. Other kinds hold more than an address, and are not
+    // read.
     case 7:
       if ((h.bits & 15) != 0 || h.size != image.superblock().offset_size) {
         return other(h, (h.bits & 15) == 1 ? "HDF5 region reference" : "HDF5 reference");
@@ -177,6 +201,7 @@ Result<store::DataType> parse_datatype(const Image& image, std::span<const std::
       PENSTOCK_ASSIGN_OR_RETURN(t, enumeration(image, h, r, at));
       break;
     }
+    // Length u32 | address of a heap O | index u32, for strings and sequences alike (global_heap.cc).
     case 9: {
       if (h.size != 4u + image.superblock().offset_size + 4u) {
         return image.corrupt(
@@ -208,6 +233,7 @@ Result<store::DataType> resolve_datatype(const Image& image, std::span<const std
   std::optional<store::DataType> type;
   const auto visit = [&](const Message& m, bool& stop) -> Status {
     if (m.type != MessageType::datatype) return {};
+    // Followed once only: references that name each other would never end.
     if (m.shared()) return image.corrupt(m.address, "committed datatype", "is itself a reference");
     PENSTOCK_ASSIGN_OR_RETURN(type, parse_datatype(image, m.body, m.address));
     stop = true;

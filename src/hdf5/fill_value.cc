@@ -1,3 +1,6 @@
+// The element that stands for all that was never written. Old message: size u32 | value. Versions 1 and 2:
+// version | time of allocation | time of writing | defined u8 | [size u32 | value]. Version 3 packs times and
+// "defined" into flags: version | flags | [size u32 | value]; bit 5 of them means that there is a value.
 #include "hdf5/fill_value.h"
 
 #include <fmt/format.h>

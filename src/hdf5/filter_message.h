@@ -3,13 +3,13 @@
 
 #include <vector>
 
-#include "codecs/codec.h"
+#include "hdf5/filter_numbers.h"
 #include "hdf5/image.h"
 
 namespace penstock::hdf5 {
 
 // In the order the writer applied them.
-Result<std::vector<FilterSpec>> parse_filters(const Image& image, std::span<const std::byte> body,
-                                              Address at);
+Result<std::vector<StoredFilter>> parse_filters(const Image& image, std::span<const std::byte> body,
+                                                Address at);
 
 }  // namespace penstock::hdf5

@@ -148,7 +148,7 @@ TEST_F(Hdf5GeneratedTest, EverythingReadsAsH5pyReadsIt) {
     }
     ++n;
   }
-  EXPECT_GE(n, 500u);
+  EXPECT_GE(n, 1000u);
 }
 
 TEST_F(Hdf5GeneratedTest, MetadataCostsFewReadsAndLittleMemory) {
@@ -184,9 +184,9 @@ TEST_F(Hdf5GeneratedTest, MetadataCostsFewReadsAndLittleMemory) {
     auto data = root.child("data");
     ASSERT_TRUE(data.ok());
     EXPECT_EQ((*data)->as_array()->n_chunks(), 131071u);
-    EXPECT_EQ((*data)->as_array()->index_bytes(), 131071u * 12);
-    EXPECT_LT(budget.usage().used, 131071u * 12 + 1000);  // and the links of the root
-    EXPECT_LT(budget.usage().peak, 3u << 20);
+    EXPECT_LT((*data)->as_array()->index_bytes(), 131071u * 3);
+    EXPECT_LT(budget.usage().used, 131071u * 3 + 1000);  // and the links of the root
+    EXPECT_LT(budget.usage().peak, 1u << 20);
   });
   EXPECT_LE(chunks, 2600u);
   const auto ms =
@@ -195,12 +195,14 @@ TEST_F(Hdf5GeneratedTest, MetadataCostsFewReadsAndLittleMemory) {
 }
 
 TEST_F(Hdf5GeneratedTest, ABudgetTooSmallForTheIndexIsSaidSo) {
-  auto root = open(folder_ + "/three_levels.h5", {.index_budget = MemoryBudget::create(1 << 20)});
+  auto root = open(folder_ + "/three_levels.h5", {.index_budget = MemoryBudget::create(128 << 10)});
   ASSERT_TRUE(root.ok());
   const auto data = (*root)->child("data");
   EXPECT_EQ(data.status().code(), StatusCode::budget);
-  EXPECT_NE(data.status().message().find("/data: a table of 131,071 chunks"), std::string::npos)
-      << data.status().message();
+  // The index or the way to it, whichever comes first.
+  for (const char* words : {"three_levels.h5: /data: ", "index needs"}) {
+    EXPECT_NE(data.status().message().find(words), std::string::npos) << data.status().message();
+  }
 }
 
 TEST_F(Hdf5GeneratedTest, FailedReadsSurfaceAsIoErrors) {

@@ -1,3 +1,16 @@
+// Strings of variable length. An element is 16 bytes (with 8-byte addresses) wherever it is stored: in a
+// chunk, in an attribute. The characters are in a collection, usually one of 4 KiB with many strings:
+//
+//     0a 00 00 00 | 00 08 00 00 00 00 00 00 | 01 00 00 00      10 characters, collection at 0x800, object 1
+//     "GCOL" 01 000000 | 00 10 00 00 00 00 00 00               at 0x800: 4096 bytes
+//     01 00 | 00 00 | 00000000 | 0a 00 00 00 00 00 00 00       object 1: 10 bytes
+//     "csr_matrix" 00 00 00 00 00 00                           padded to 16
+//
+// A collection has no index, so all heads of its objects are read once, and their places are kept by number
+// for the strings that follow. Only strings that are asked for are read.
+//
+// A hostile file is met by three bounds. Strings and tables are charged to the budget before they are taken;
+// the tables are forgotten when they grow large; and the number of heads parsed is limited, see collection().
 #include "hdf5/global_heap.h"
 
 #include <fmt/format.h>
@@ -21,6 +34,8 @@ constexpr ByteCount kReserveStep = 64 << 10;
 Status StringReader::charge(ByteCount bytes) {
   charged_ += bytes;
   if (charged_ <= reservation_.bytes()) return {};
+  // More than is needed now, so that most strings need no question to the budget, which other threads use,
+  // too.
   const ByteCount wanted = charged_ + kReserveStep;
   if (reservation_.bytes() == 0) {
     PENSTOCK_ASSIGN_OR_RETURN(reservation_, image_.budget()->reserve(MemoryTag::index, wanted));
@@ -49,6 +64,8 @@ Result<const StringReader::Collection*> StringReader::collection(Address address
     return image_.corrupt(address, kWhat, fmt::format("{} bytes do not fit in the file", bytes));
   }
 
+  // A column's strings come in the order of their collections, so those seen long ago are not asked for
+  // again.
   if (objects_held_ > kMostObjectsHeld) {
     collections_.clear();
     charged_ -= objects_held_ * kObjectBytes;
@@ -56,6 +73,7 @@ Result<const StringReader::Collection*> StringReader::collection(Address address
   }
   Collection objects;
   const std::size_t object_head = round_up(8 + L, 8);
+  // `at` never passes `bytes`: the last line of the loop sees to it, as padding may be missing at the end.
   for (std::uint64_t at = head_bytes; bytes - at >= object_head;) {
     const Address here = address + at;
     PENSTOCK_RETURN_IF_ERROR(image_.read(here, std::span(head).first(object_head), "global heap object"));
@@ -90,6 +108,7 @@ Status StringReader::string(ByteReader& r, Address at, std::string& out) {
   const std::uint32_t index = r.u32();
   ++strings_read_;
   out.clear();
+  // Writers store empty strings with an address of 0, or an undefined one, or any other.
   if (length == 0) return {};
   if (address == 0 || address == kUndefined) {
     return image_.corrupt(at, "vlen string", fmt::format("{} bytes without an address", length));
@@ -104,6 +123,7 @@ Status StringReader::string(ByteReader& r, Address at, std::string& out) {
                           fmt::format("expected {} bytes or more, found {}", length, it->second.bytes));
   }
   PENSTOCK_RETURN_IF_ERROR(charge(length));
+  // At most as long as the object, which lies within the file.
   out.resize(length);
   PENSTOCK_RETURN_IF_ERROR(
       image_.read(it->second.data, std::as_writable_bytes(std::span(out)), "vlen string"));

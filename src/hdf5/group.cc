@@ -1,3 +1,10 @@
+// Groups: from a path to an object. Links are looked up in the group's LinkTable, which the file's LinkCache
+// keeps for a while; objects are opened anew each time, and not remembered.
+//
+// Links may form loops: hard ones, since a group may contain its own parent, as well as soft ones. Nothing
+// here walks a tree on its own, so hard loops only make long paths. Soft links are followed up to
+// kMaxSoftLinks, counted over all of a search, and paths to kMaxComponents, counted where they continue
+// inside of soft links, too.
 #include "hdf5/group.h"
 
 #include <fmt/format.h>
@@ -29,6 +36,8 @@ Result<std::vector<std::string>> Group::children() const {
   return table->names();
 }
 
+// True for a link, wherever it leads: soft links that dangle are there. Only a path's earlier parts are
+// opened.
 bool Group::has(const std::string& name) const {
   const auto slash = name.rfind('/');
   if (slash != std::string::npos) {
@@ -50,6 +59,7 @@ Result<std::shared_ptr<const store::Node>> Group::child(const std::string& name)
 Result<std::shared_ptr<const store::Node>> Group::resolve(std::string_view path, Progress& progress) const {
   const Group* at = this;
   std::shared_ptr<const store::Node> holder;  // keeps `at` alive
+  // `at` becomes null where the object is an array: that is an error only if the path goes on.
   const auto enter = [&](std::shared_ptr<const store::Node> node) {
     holder = std::move(node);
     at = dynamic_cast<const Group*>(holder.get());
@@ -91,6 +101,8 @@ Result<std::shared_ptr<const store::Node>> Group::resolve(std::string_view path,
                                              at->where(), kMaxSoftLinks, name));
         }
         ++progress.depth;
+        // Relative to the group that holds the link, not to the one where the search began. The recursion is
+        // as deep as links lead to links, so at most kMaxSoftLinks.
         auto node = at->resolve(link->target, progress);
         --progress.depth;
         if (!node.ok()) {
@@ -108,6 +120,7 @@ Result<std::shared_ptr<const store::Node>> Group::resolve(std::string_view path,
         return Status::unsupported(fmt::format("{}: '{}' is a user-defined link", at->where(), name));
     }
   }
+  // Without a component, as in ".", nothing was entered: the answer is this group, as an object of its own.
   if (holder) return holder;
   return open_object(object_.image(), object_.header(), object_.path());
 }

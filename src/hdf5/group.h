@@ -31,6 +31,7 @@ class Group final : public store::Group {
   Result<std::vector<std::string>> children() const override;
   bool has(const std::string& name) const override;
   Result<std::shared_ptr<const store::Node>> child(const std::string& name) const override;
+  bool left_open() const override { return object_.image()->superblock().left_open; }
 
  private:
   // How far the search for one object has come; both are bounded.

@@ -1,3 +1,6 @@
+// Opening a file: superblock, its extension, root group. The extension is an object header, so reading it
+// needs an Image, and it may change numbers that an Image keeps. Hence the two of them: one to read the
+// extension with, and one with all numbers for everybody else.
 #include "hdf5/hdf5.h"
 
 #include <fmt/format.h>
@@ -8,6 +11,7 @@
 #include "hdf5/image.h"
 #include "hdf5/object.h"
 #include "hdf5/superblock.h"
+#include "store/locate.h"
 
 namespace penstock::hdf5 {
 
@@ -16,10 +20,15 @@ Result<bool> is_hdf5(const File& file) {
   return found.has_value();
 }
 
-Result<std::shared_ptr<const store::Group>> open(const std::string& path, const store::OpenLimits& limits) {
+Result<std::shared_ptr<const store::Group>> open(const std::string& path, const store::OpenLimits& limits,
+                                                 Checksums checksums) {
   PENSTOCK_ASSIGN_OR_RETURN(auto file, limits.opener(path));
-  PENSTOCK_ASSIGN_OR_RETURN(const Superblock superblock, read_superblock(*file));
+  PENSTOCK_ASSIGN_OR_RETURN(Superblock superblock, read_superblock(*file, checksums));
   auto budget = limits.index_budget ? limits.index_budget : MemoryBudget::create(store::kDefaultIndexBytes);
+  if (superblock.extension != kUndefined) {
+    const Image before(file, superblock, budget);
+    PENSTOCK_RETURN_IF_ERROR(store::locate(read_extension(before, superblock), file->label(), "superblock"));
+  }
   auto image = std::make_shared<const Image>(std::move(file), superblock, std::move(budget));
   PENSTOCK_ASSIGN_OR_RETURN(auto root, open_object(image, superblock.root, "/"));
   auto group = std::dynamic_pointer_cast<const store::Group>(std::move(root));

@@ -1,13 +1,15 @@
 // Opens an HDF5 file as a store. Source of every structure: HDF5 File Format Specification 3.0.
 //
-// Reads superblock 0-1 era files: symbol-table groups, version 1 object headers, attributes 1-3, layout 1-3
-// (compact, contiguous, B-tree v1 chunks). Later structures are `unsupported`, named with their address
-// ("HDF5 extensible-array chunk index at 0x1f0").
+// Reads what libhdf5 writes with any `libver`: superblocks 0 to 3, object headers 1 and 2, groups of symbol
+// tables, of link messages and dense ones, attributes 1 to 3 and dense ones, layouts 1 to 5 (compact, contiguous,
+// and chunks under every index there is). External and virtual storage, shared message tables and the filters
+// that filter_numbers.h leaves out are `unsupported`, named with their address and the way out.
 #pragma once
 
 #include <memory>
 #include <string>
 
+#include "hdf5/image.h"
 #include "penstock/status.h"
 #include "store/store.h"
 
@@ -17,6 +19,7 @@ namespace penstock::hdf5 {
 Result<bool> is_hdf5(const File& file);
 
 // The root group. Costs a few small reads; children are parsed when they are asked for.
-Result<std::shared_ptr<const store::Group>> open(const std::string& path, const store::OpenLimits& limits);
+Result<std::shared_ptr<const store::Group>> open(const std::string& path, const store::OpenLimits& limits,
+                                                 Checksums checksums = Checksums::verify);
 
 }  // namespace penstock::hdf5

@@ -24,6 +24,10 @@ namespace penstock::hdf5 {
 using Address = std::uint64_t;                            // relative to the base address
 inline constexpr Address kUndefined = ~std::uint64_t{0};  // all ones in the file, whatever the width
 
+// What to do about the checksums of newer structures. Tests and fuzzers damage structures and want to get behind
+// them; nobody else ignores them.
+enum class Checksums : std::uint8_t { verify, ignore };
+
 struct Superblock {
   std::uint8_t version = 0;
   ByteOffset base = 0;  // where the signature is: every address counts from here
@@ -32,7 +36,10 @@ struct Superblock {
   std::uint16_t group_leaf_k = 4;
   std::uint16_t group_internal_k = 16;
   std::uint16_t chunk_k = 32;
-  Address root = kUndefined;  // object header of the root group
+  Address root = kUndefined;                // object header of the root group
+  Address extension = kUndefined;           // object header, versions 2 and 3
+  bool left_open = false;                   // by its writer; version 3
+  Checksums checksums = Checksums::verify;  // as its reader wants it
 };
 
 class LinkCache;
@@ -70,8 +77,8 @@ class Image {
 
   // "B-tree node at 0x1f0: expected level 1, found 7".
   Status corrupt(Address address, std::string_view structure, std::string_view detail) const;
-  // "HDF5 version 2 object header at 0x1f0 is not supported".
-  Status unsupported(Address address, std::string_view structure) const;
+  // "HDF5 virtual dataset at 0x1f0 is not supported; rewrite it: ...".
+  Status unsupported(Address address, std::string_view structure, std::string_view way_out = {}) const;
 
  private:
   Status out_of_file(Address address, ByteCount bytes, std::string_view structure) const;

@@ -1,14 +1,15 @@
 // The links of a group: symbol tables (HDF5 spec III.A.1 B-tree version 1, III.B symbol table nodes, III.D
-// local heap) and link messages (IV.A.2.g).
+// local heap) and link messages (IV.A.2.g), in the header or, dense, in a fractal heap (IV.A.2.c, III.G).
 #pragma once
 
 #include <memory>
-#include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "base/mutex.h"
 #include "hdf5/image.h"
 #include "hdf5/object_header.h"
 
@@ -17,11 +18,13 @@ namespace penstock::hdf5 {
 struct Link {
   enum class Kind : std::uint8_t { hard, soft, external, user } kind = Kind::hard;
   std::string name;
-  Address address = kUndefined;  // hard
-  std::string target;            // soft: the path
+  Address address = kUndefined;          // hard
+  std::string target;                    // soft: the path
+  std::optional<std::uint64_t> created;  // its place in the order of creation, where the group keeps that
 };
 
-// All links of one group, in the order stored. Immutable; its bytes are reserved from the index budget.
+// All links of one group, in the order of creation where the group keeps that, else by name, as h5py shows
+// them. Immutable; its bytes are reserved from the index budget.
 class LinkTable {
  public:
   // Reads them. Work is bounded by the size of the file.
@@ -33,15 +36,16 @@ class LinkTable {
   std::vector<std::string> names() const;
 
  private:
+  Status hold(const Image& image, ByteCount bytes);
   Status add(const Image& image, Link link, Address at);
-  Status add_symbol_table(const Image& image, Address tree, Address heap);
+  Status add_dense(const Image& image, const Message& link_info);
   Status add_link_message(const Image& image, const Message& message);
   Status sort(const Image& image, Address header);
 
   std::vector<Link> links_;
   std::vector<std::uint32_t> by_name_;  // numbers of links_, sorted by name
   Reservation reservation_;
-  ByteCount bytes_ = 0;
+  ByteCount beside_ = 0;  // bytes of all links beside their structs
 };
 
 // The tables read last, so that "obs/a", "obs/b", ... do not read the links of obs again and again. One per
@@ -53,9 +57,9 @@ class LinkCache {
 
  private:
   static constexpr std::size_t kTables = 4;
-  std::mutex mutex_;
-  std::vector<std::pair<Address, std::shared_ptr<const LinkTable>>>
-      recent_;  // guarded by mutex_; newest last
+  Mutex mutex_;
+  // Newest last.
+  std::vector<std::pair<Address, std::shared_ptr<const LinkTable>>> recent_ PENSTOCK_GUARDED_BY(mutex_);
 };
 
 }  // namespace penstock::hdf5

@@ -1,3 +1,9 @@
+// An address becomes a group or a dataset. Nothing in an object header says which of them it is: the messages
+// do. A group has a symbol table, links, or a link info message, and a dataset has a layout. A header with a
+// datatype and neither of them is a datatype that was stored under a name of its own.
+//
+// The header is walked here for this alone, and by Dataset again for what it says: the page cache has it by
+// then.
 #include "hdf5/object.h"
 
 #include <fmt/format.h>
@@ -35,6 +41,8 @@ Result<std::shared_ptr<const store::Node>> Object::follow(const store::Attribute
     return locate(Status::corrupt("dangling object reference: it is null"));
   auto node =
       open_object(image_, target, fmt::format("(object at 0x{:x})", image_->superblock().base + target));
+  // Files keep references to objects that were deleted, and then anything may lie there. The bytes are not
+  // damaged then, so the message says that it was a reference that led to them.
   if (!node.ok() && node.status().code() == StatusCode::corrupt) {
     return std::move(node).status().with_context(
         fmt::format("{}: {}: dangling object reference", label(), path_));

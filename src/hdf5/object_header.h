@@ -1,4 +1,4 @@
-// Object headers, version 1 (HDF5 spec IV.A.1.a) with their continuation blocks (IV.A.2.q).
+// Object headers, versions 1 and 2 (HDF5 spec IV.A.1) with their continuation blocks (IV.A.2.q).
 #pragma once
 
 #include <functional>
@@ -21,6 +21,9 @@ enum class MessageType : std::uint16_t {
   attribute = 0x0c,
   continuation = 0x10,
   symbol_table = 0x11,
+  shared_table = 0x0f,
+  btree_k = 0x13,
+  driver_info = 0x14,
   attribute_info = 0x15,
   last_known = 0x18,
 };
@@ -36,8 +39,10 @@ struct Message {
 // Called with each message but NIL and continuations; sets `stop` to end the visit early.
 using MessageVisitor = std::function<Status(const Message&, bool& stop)>;
 
-// Reads one message at a time, so that a header costs at most 64 KB of memory. Work is bounded by the size of
-// the file: each block is visited once and their bytes together fit in it.
+// Of version 1 one message is read at a time, so that a header costs at most 64 KB of memory; of version 2 a
+// block, whose checksum is verified first, and what is above 64 KB of it is taken from the image's budget, as
+// are more than 64 blocks. Work is bounded by the size of the file: each block is visited once and their bytes
+// together fit in it.
 Status visit_messages(const Image& image, Address header, const MessageVisitor& visit);
 
 // The body of a shared message (IV.A.2, "shared message"): the header that holds the message itself.

@@ -8,11 +8,11 @@
 #include <cstdint>
 #include <list>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <unordered_map>
 #include <vector>
 
+#include "base/mutex.h"
 #include "io/file.h"
 #include "penstock/status.h"
 
@@ -51,10 +51,10 @@ class PageCache {
 
   Result<Page> page(std::uint64_t key, const File& file, std::uint64_t number);
 
-  std::mutex mutex_;
-  std::uint64_t keys_ = 0;                                             // guarded by mutex_
-  std::list<Entry> entries_;                                           // guarded by mutex_; most recent first
-  std::unordered_map<Id, std::list<Entry>::iterator, IdHash> places_;  // guarded by mutex_
+  Mutex mutex_;
+  std::uint64_t keys_ PENSTOCK_GUARDED_BY(mutex_) = 0;
+  std::list<Entry> entries_ PENSTOCK_GUARDED_BY(mutex_);  // most recent first
+  std::unordered_map<Id, std::list<Entry>::iterator, IdHash> places_ PENSTOCK_GUARDED_BY(mutex_);
 };
 
 }  // namespace penstock::hdf5

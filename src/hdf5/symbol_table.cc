@@ -1,3 +1,12 @@
+// Links of old groups, in three structures: a B-tree of version 1 leads to symbol table nodes, whose entries
+// name the links' targets, and whose names are offsets into a local heap, one stretch of NUL-terminated
+// strings.
+//
+//     "TREE" level 1 -> "TREE" level 0 -> "SNOD" of up to 2 * 4 entries -> name in "HEAP", object header
+//
+// Nodes are walked depth first, in their order, which is the order of names. A node may have any address, so
+// three things keep a damaged tree from looping: levels go down by one, no node is visited twice, and names
+// ascend.
 #include "hdf5/symbol_table.h"
 
 #include <fmt/format.h>
@@ -9,19 +18,23 @@
 #include <unordered_set>
 #include <vector>
 
+#include "memory/growing.h"
+
 namespace penstock::hdf5 {
 namespace {
 
 constexpr std::string_view kTree = "group B-tree node";
 constexpr std::string_view kNode = "symbol table node";
 constexpr std::string_view kHeap = "local heap";
+// Of a node, so that it is not visited twice: an entry of the set, and its share of the buckets.
+constexpr ByteCount kSeenBytes = 64;
 // A tree of more levels would have more nodes than a file has bytes.
 constexpr unsigned kMaxLevel = 31;
 
 class Walk {
  public:
   Walk(const Image& image, const std::function<Status(Link, Address)>& visit)
-      : image_(image), visit_(visit) {}
+      : image_(image), visit_(visit), held_("the links of a group", *image.budget(), MemoryTag::index) {}
 
   // III.D: "HEAP" | version 0 | 3 reserved | data size L | free list L | data address O.
   Status load_heap(Address heap) {
@@ -40,7 +53,7 @@ class Walk {
     if (!image_.contains(data, size)) {
       return image_.corrupt(heap, kHeap, fmt::format("{} bytes of names run past the end of the file", size));
     }
-    PENSTOCK_ASSIGN_OR_RETURN(reservation_, image_.budget()->reserve(MemoryTag::index, size));
+    PENSTOCK_RETURN_IF_ERROR(held_.add(size));
     names_.resize(size);
     return image_.read(data, names_, kHeap);
   }
@@ -63,8 +76,11 @@ class Walk {
     const unsigned most = 2u * image_.superblock().group_internal_k;
     if (used > most)
       return image_.corrupt(node, kTree, fmt::format("{} entries, at most {} fit", used, most));
-    std::vector<std::byte> entries(used * (L + O));
-    PENSTOCK_RETURN_IF_ERROR(count(node, head_bytes + entries.size(), kTree));
+    // The last key bounds names from above, and is not needed.
+    const ByteCount bytes = used * ByteCount{L + O};
+    PENSTOCK_RETURN_IF_ERROR(count(node, head_bytes + bytes, kTree));
+    PENSTOCK_RETURN_IF_ERROR(held_.add(bytes));
+    std::vector<std::byte> entries(bytes);
     PENSTOCK_RETURN_IF_ERROR(image_.read(node + head_bytes, entries, kTree));
     ByteReader e(entries);
     for (unsigned i = 0; i < used; ++i) {
@@ -72,6 +88,7 @@ class Walk {
       const Address child = image_.address(e);
       PENSTOCK_RETURN_IF_ERROR(level == 0 ? symbol_node(child) : tree_node(child, level - 1));
     }
+    held_.drop(bytes);
     return {};
   }
 
@@ -92,14 +109,17 @@ class Walk {
     const unsigned most = 2u * image_.superblock().group_leaf_k;
     if (used > most)
       return image_.corrupt(node, kNode, fmt::format("{} symbols, at most {} fit", used, most));
-    std::vector<std::byte> entries(used * entry_bytes);
-    PENSTOCK_RETURN_IF_ERROR(count(node, head.size() + entries.size(), kNode));
+    const ByteCount bytes = used * entry_bytes;
+    PENSTOCK_RETURN_IF_ERROR(count(node, head.size() + bytes, kNode));
+    PENSTOCK_RETURN_IF_ERROR(held_.add(bytes));
+    std::vector<std::byte> entries(bytes);
     PENSTOCK_RETURN_IF_ERROR(image_.read(node + head.size(), entries, kNode));
     for (unsigned i = 0; i < used; ++i) {
       PENSTOCK_RETURN_IF_ERROR(
           symbol(std::span<const std::byte>(entries).subspan(i * entry_bytes, entry_bytes),
                  node + head.size() + i * entry_bytes));
     }
+    held_.drop(bytes);
     return {};
   }
 
@@ -134,6 +154,7 @@ class Walk {
   Result<std::string_view> heap_string(std::uint64_t offset, Address at) const {
     const char* begin = reinterpret_cast<const char*>(names_.data());
     if (offset < names_.size()) {
+      // The search ends with the heap: a name without a NUL would run on into other structures.
       const void* end = std::memchr(begin + offset, 0, names_.size() - offset);
       if (end) return std::string_view(begin + offset, static_cast<const char*>(end) - (begin + offset));
     }
@@ -144,6 +165,7 @@ class Walk {
 
   // Each node once, and all of them together within the file.
   Status count(Address node, std::uint64_t bytes, std::string_view what) {
+    PENSTOCK_RETURN_IF_ERROR(held_.add(kSeenBytes));
     if (!seen_.insert(node).second) return image_.corrupt(node, what, "the node was visited before");
     if (bytes > image_.size() - visited_)
       return image_.corrupt(node, what, "nodes overlap: more bytes than the file has");
@@ -153,8 +175,9 @@ class Walk {
 
   const Image& image_;
   const std::function<Status(Link, Address)>& visit_;
-  Reservation reservation_;
+  Growing held_;
   std::vector<std::byte> names_;
+  // The name that was handed out last; in names_.
   std::string_view previous_;
   std::unordered_set<Address> seen_;
   std::uint64_t visited_ = 0;

@@ -37,8 +37,8 @@ Status read_fully(const std::string& label, ByteCount size, ByteOffset offset, s
         n < 0 ? std::strerror(error)
               : fmt::format("the file has shrunk to less than 0x{:x} bytes since it was opened with {}",
                             offset + done + 1, size);
-    return Status::io_error(fmt::format("{}: reading {} bytes at 0x{:x}: {}", label, out.size(), offset, why),
-                            error);
+    return Status::io_error(fmt::format("reading {} bytes at 0x{:x}: {}", out.size(), offset, why), error)
+        .with_file(label);
   }
   return {};
 }

@@ -20,9 +20,10 @@ using testing::Faults;
 using ::testing::HasSubstr;
 using testing::Outcome;
 
-std::shared_ptr<FakeDataset> make() {
+std::shared_ptr<FakeDataset> make(bool by_columns = false, std::uint64_t times = 1) {
   testing::FakeSpec spec;
-  spec.files = {{1200, 20, 7}, {2500, 40, 13}};
+  spec.by_columns = by_columns;
+  spec.files = {{1200 * times, 20, 7}, {2500 * times, 40, 13}};
   return std::make_shared<FakeDataset>(spec);
 }
 void set_faults(const FakeDataset& data, const Faults& faults) {
@@ -54,9 +55,10 @@ Outcome run_in_time(const std::shared_ptr<FakeDataset>& data, const LoaderOption
   return testing::run_epoch_in_time(maker(data), o, begin);
 }
 
-const std::vector<std::string>& reference() {
+const std::vector<std::string>& reference(bool by_columns = false) {
   static const auto* batches = new std::vector<std::string>(run(make(), options(2), [] {}).batches);
-  return *batches;
+  static const auto* of_columns = new std::vector<std::string>(run(make(true), options(2), [] {}).batches);
+  return by_columns ? *of_columns : *batches;
 }
 
 struct Named {
@@ -122,6 +124,35 @@ INSTANTIATE_TEST_SUITE_P(
         ::testing::Values(1U, 4U)),
     name_of);
 
+// Rows that are turned: each read of a pass fails once, of the first pass and of the next epoch's.
+TEST(LoaderFaults, EachReadOfAPassFails) {
+  const auto& wanted = reference(true);
+  ASSERT_FALSE(wanted.empty());
+  std::uint64_t failed = 0;
+  for (std::uint64_t nth = 1;; nth += 7) {
+    ASSERT_LT(nth, 2000u);
+    for (const std::uint32_t threads : {1U, 4U}) {
+      const auto data = make(true);
+      const Outcome seen = run_in_time(data, options(threads), [&] {
+        set_faults(*data, {.fail_nth_read = static_cast<std::int64_t>(nth)});
+      });
+      for (std::size_t i = 0; i < seen.batches.size(); ++i) ASSERT_TRUE(seen.batches[i] == wanted[i]) << i;
+      if (seen.error.ok()) {
+        ASSERT_EQ(seen.batches.size(), wanted.size());
+        if (threads == 4) {
+          EXPECT_GE(failed, 10u);
+          return;
+        }
+        continue;
+      }
+      ++failed;
+      EXPECT_EQ(seen.error.code(), StatusCode::io_error) << seen.error.to_string();
+      EXPECT_THAT(seen.error.message(),
+                  ::testing::ContainsRegex("fake[01]: rows [0-9]+ to [0-9]+: .*reading [0-9]+ bytes at 0x"));
+    }
+  }
+}
+
 TEST(LoaderFaults, AnErrorWaitsForTheBatchThatNeedsIt) {
   // File order: the batches before the one with the bad byte come, all of them.
   const auto data = make();
@@ -136,39 +167,60 @@ TEST(LoaderFaults, AnErrorWaitsForTheBatchThatNeedsIt) {
   EXPECT_GT(seen.batches.size(), 0u);
 }
 
-TEST(LoaderFaults, BudgetRefusedAtEveryReservation) {
-  // Whatever the budget refuses: a clean error that names it, or a run with the same batches.
-  std::uint64_t k = 1, refused = 0;
-  for (;; ++k) {
+// Whatever is refused, the k-th for each k: a clean error of the budget's kind that says so, or a run with the
+// same batches.
+void expect_each_refusal_to_be_clean(void (*refuse)(std::uint64_t nth), std::uint64_t (*asked)(),
+                                     const char* what, const char* message, bool by_columns) {
+  const auto& wanted = reference(by_columns);
+  std::uint64_t refused = 0;
+  for (std::uint64_t k = 1;; ++k) {
     ASSERT_LT(k, 1000u);
-    const auto data = make();
+    const auto data = make(by_columns);
     const LoaderOptions o = options(2);
-    testing::refuse_reservation(k);
+    refuse(k);
     const Outcome seen = run_in_time(data, o, [] {});
-    const std::uint64_t asked = testing::reservations_asked();
-    testing::refuse_reservation(0);
+    const std::uint64_t n = asked();
+    refuse(0);
     if (seen.error.ok()) {
-      EXPECT_TRUE(seen.batches == reference()) << "other batches when reservation " << k << " was refused";
+      EXPECT_TRUE(seen.batches == wanted) << "other batches when " << what << " " << k << " was refused";
     } else {
       ++refused;
       EXPECT_EQ(seen.error.code(), StatusCode::budget) << k << ": " << seen.error.to_string();
-      EXPECT_THAT(seen.error.message(), HasSubstr("cannot hold this plan"));
+      EXPECT_THAT(seen.error.message(), HasSubstr(message));
     }
-    if (asked < k) break;  // a whole run passed without a refusal
+    if (n < k) break;  // a whole run passed without a refusal
   }
   EXPECT_GE(refused, 5u);
 }
 
+TEST(LoaderFaults, BudgetRefusedAtEveryReservation) {
+  for (const bool by_columns : {false, true}) {
+    expect_each_refusal_to_be_clean(&testing::refuse_reservation, &testing::reservations_asked, "reservation",
+                                    "cannot hold this plan", by_columns);
+  }
+}
+
+TEST(LoaderFaults, AddressSpaceRefusedAtEveryMapping) {
+  for (const bool by_columns : {false, true}) {
+    expect_each_refusal_to_be_clean(&testing::refuse_mapping, &testing::mappings_asked, "mapping",
+                                    "the system refused", by_columns);
+  }
+}
+
 TEST(LoaderFaults, CountsBytesByEpochExactly) {
-  for (const bool shuffle : {true, false}) {
+  for (const int kind : {0, 1, 2, 3}) {
     for (const std::uint32_t world : {1U, 3U}) {
-      const auto data = make();
+      const bool shuffle = kind % 2 == 0, by_columns = kind >= 2;
+      const auto data = make(by_columns, by_columns ? 3 : 1);
       LoaderOptions o = options(2);
+      // Not all rows can be turned at once.
+      if (by_columns) o.shared_budget = MemoryBudget::create(4'000'000);
       o.shuffle = shuffle;
       o.rank = world - 1;
       o.world_size = world;
       auto loader = Loader::create(std::make_shared<Dataset>(data), o);
-      ASSERT_TRUE(loader.ok());
+      ASSERT_TRUE(loader.ok()) << loader.status().message();
+      if (by_columns && world == 1) EXPECT_GT((*loader)->plan().passes, 2U);  // one over each file at least
       for (auto& source : data->sources) source->faults().reset_counters();
       for (std::uint64_t e = 0; e < 4; ++e) {
         ASSERT_TRUE((*loader)->start_epoch().ok());

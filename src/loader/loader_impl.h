@@ -9,8 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "engine/engine.h"
 #include "io/counted_file.h"
-#include "loader/engine.h"
 #include "penstock/loader.h"
 
 namespace penstock::internal {
@@ -19,7 +19,7 @@ class LoaderImpl {
  public:
   Plan plan;
   std::shared_ptr<MemoryBudget> budget;
-  std::vector<std::pair<std::string, std::vector<std::string>>> categories;  // per obs column
+  std::vector<std::pair<std::string, std::vector<std::string>>> categories;  // of columns that come as codes
   std::vector<std::uint64_t> planned_file_bytes;                             // bytes_to_read by file
   std::unique_ptr<loader::Engine> engine;
   std::shared_ptr<const ReadCounts> file_reads;  // of the Dataset

@@ -1,3 +1,10 @@
+// Files are cut into pieces of equal numbers of rows, and a run of pieces slides over all of them: one Pieces
+// is ahead and adds, another one follows and takes away. So the sum over each run costs two looks at a piece,
+// and nothing is held but the sum. How many entries a piece has at most is known in two ways, and the smaller
+// one counts: from the chunks that its rows lie in, and from the longest rows of the file.
+//
+// Worked example: a batch_size of 100, so that runs are of 400 rows and pieces of 100. A run that begins with
+// the last row of piece 0 ends in piece 4. So the bound is the most entries of five pieces side by side.
 #include "loader/ordered_entries.h"
 
 #include <algorithm>
@@ -23,6 +30,8 @@ class Pieces {
         const RowRange range{first_, std::min(t.n_rows, first_ + step)};
         first_ = range.last;
         std::uint64_t selected = range.size();
+        // rank(row) is how many selected rows there are up to that one, itself included. So the difference of
+        // two ranks is how many lie in between, without going through them.
         if (part.selected) {
           const std::uint64_t rank = part.selected->rank(static_cast<std::uint32_t>(range.last - 1));
           selected = rank - rank_;

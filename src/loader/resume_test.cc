@@ -74,6 +74,60 @@ std::vector<T> tail(const std::vector<T>& all, std::uint64_t from) {
   return {all.begin() + static_cast<std::ptrdiff_t>(from), all.end()};
 }
 
+// The last two batches share what is left, also where a bin, or a window, would end between them.
+TEST(Resume, TheLastBatchesShareABin) {
+  for (const auto& [n, q] : {std::pair<std::uint64_t, std::uint64_t>{513, 64},
+                             {1025, 64},
+                             {1026, 64},
+                             {1025, 512},
+                             {1201, 600},
+                             {1801, 600},
+                             {515, 2},
+                             {1027, 3}}) {
+    FakeSpec spec;
+    spec.files = {{n, 6, 7}};
+    const auto data = std::make_shared<FakeDataset>(std::move(spec));
+    const auto ds = dataset(data);
+    for (const std::uint64_t window_rows : {q, 3 * q, 10'000 * q}) {
+      LoaderOptions o = small();
+      o.batch_size = q;
+      o.window_rows = window_rows;
+      const auto whole = create(ds, o);
+      std::vector<Rows> expected;
+      for (std::uint64_t epoch = 0; epoch < 3; ++epoch) {
+        ASSERT_TRUE(whole->start_epoch(epoch).ok());
+        expected = read_epoch(*whole);
+        ASSERT_EQ(expected.size(), whole->n_batches());
+        std::vector<bool> seen(n);
+        for (const Rows& batch : expected) {
+          EXPECT_GE(batch.size(), 2U);
+          EXPECT_LE(batch.size(), std::max<std::uint64_t>(q, 4));
+          for (const auto& row : batch) {
+            ASSERT_GE(row.index, 0);
+            EXPECT_FALSE(seen[static_cast<std::size_t>(row.index)]);
+            seen[static_cast<std::size_t>(row.index)] = true;
+          }
+        }
+        EXPECT_EQ(std::count(seen.begin(), seen.end(), true), static_cast<std::ptrdiff_t>(n));
+      }
+      for (std::uint64_t left = 1; left <= 3 && left < expected.size(); ++left) {
+        const std::uint64_t done = expected.size() - left;
+        const auto before = create(ds, o);
+        ASSERT_TRUE(before->start_epoch(2).ok());
+        take(*before, done);
+        LoaderOptions again = o;
+        again.resume = saved(*before);
+        const auto after = create(ds, again);
+        ASSERT_TRUE(after->start_epoch().ok());
+        EXPECT_EQ(read_epoch(*after), tail(expected, done)) << n << " rows, " << q << " a batch, " << left;
+        // And on into the next epoch.
+        ASSERT_TRUE(after->start_epoch().ok());
+        EXPECT_EQ(read_epoch(*after).size(), expected.size());
+      }
+    }
+  }
+}
+
 TEST(Resume, YieldsTheBatchesThatWereToCome) {
   const auto data = made_up();
   const auto ds = dataset(data);

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <map>
 
+#include "engine/starve.h"
+#include "loader/residency.h"
 #include "loader/testing/batch_rows.h"
 #include "loader/testing/fake_dataset.h"
 #include "penstock/loader.h"
@@ -162,6 +164,56 @@ TEST(Weighted, BalancedClassesComeEquallyOften) {
   EXPECT_LT(longest, 25u) << "a batch of one class";
 }
 
+TEST(Weighted, LabelsGivenAreBalancedAsTheirColumnWouldBe) {
+  const auto data = made_up(true);
+  LoaderOptions column = small();
+  column.balance = "label";
+  column.epoch_size = 2000;
+  LoaderOptions given = column;
+  given.balance.clear();
+  auto labels = std::make_shared<std::vector<std::int32_t>>();
+  for (std::uint64_t row = 0; row < kRows; ++row) {
+    // Other numbers for the same classes, one that no row has among them.
+    if (kept(row)) labels->push_back(static_cast<std::int32_t>((row % 5 * 3 + 2) % 7));
+  }
+  given.balance_labels = labels;
+  const auto a = create(data, column), b = create(data, given);
+  EXPECT_THAT(b->plan().to_text(), HasSubstr("balanced by labels given"));
+  for (const std::uint64_t epoch : {0, 3}) {
+    const auto want = epoch_of(*a, epoch), have = epoch_of(*b, epoch);
+    EXPECT_EQ(indices(want), indices(have));
+    expect_contents(*data, have);
+  }
+  EXPECT_GE(b->stats().memory.used_by_tag[static_cast<std::size_t>(MemoryTag::obs)], 4 * labels->size());
+
+  // A checkpoint knows them.
+  LoaderOptions resumed = given;
+  resumed.resume = *b->state();
+  EXPECT_TRUE(refusal(data, resumed).ok());
+  auto others = std::make_shared<std::vector<std::int32_t>>(*labels);
+  std::swap(others->front(), others->back());
+  resumed.balance_labels = others;
+  EXPECT_THAT(refusal(data, resumed).message(), HasSubstr("balance: 'labels given, "));
+  resumed.balance_labels = nullptr;
+  resumed.balance = "label";
+  EXPECT_THAT(refusal(data, resumed).message(), HasSubstr("in the checkpoint, 'label' here"));
+
+  const auto refused = [&](std::vector<std::int32_t> wrong, const char* why) {
+    LoaderOptions o = given;
+    o.balance_labels = std::make_shared<std::vector<std::int32_t>>(std::move(wrong));
+    const Status status = refusal(data, o);
+    EXPECT_EQ(status.code(), StatusCode::invalid_argument);
+    EXPECT_THAT(status.message(), HasSubstr(why));
+  };
+  refused({1, 2, 3}, "balance: 3 labels for ");
+  others->front() = -1;
+  refused(*others, "a label is class -1");
+  others->front() = 1 << 20;
+  refused(*others, "a label is class 1048576; classes are numbers from 0 to less than 1,048,576");
+  given.balance = "label";
+  EXPECT_THAT(refusal(data, given).message(), HasSubstr("labels or an obs column, not both"));
+}
+
 TEST(Weighted, WeightsOfCategories) {
   const auto data = made_up();
   LoaderOptions o = small();
@@ -220,10 +272,10 @@ TEST(Weighted, OrderIsAFunctionOfItsInputsOnly) {
   // Rows that find no page come all the same.
   o.window_rows = 2000;
   o.memory = 8'000'000;
-  LoaderOptions starved = o;
-  starved.test_window_bytes = 1;
-  const auto loader = create(data, starved);
-  EXPECT_EQ(epoch_of(*loader, 1), epoch_of(*create(data, o), 1));
+  const auto expected_again = epoch_of(*create(data, o), 1);
+  const testing::StarvedWindows starved(1);
+  const auto loader = create(data, o);
+  EXPECT_EQ(epoch_of(*loader, 1), expected_again);
   EXPECT_GT(loader->stats().rows_deferred, 0u);
 }
 
@@ -385,8 +437,10 @@ TEST(Weighted, LabelsThatChangeUnderTheLoaderAreAnError) {
   o.category_weights = {{"a", 4}, {"b", 0}};
   for (const std::int32_t code : {0, 1}) {
     data->labels_are->store(-1);
+    testing::keep_nothing(true);
     const auto loader = create(data, o);
-    ASSERT_FALSE(loader->plan().resident_rows) << "labels are read with each block";
+    testing::keep_nothing(false);
+    ASSERT_FALSE(loader->plan().resident_labels) << "labels are read with each block";
     ASSERT_TRUE(loader->start_epoch().ok());
     ASSERT_TRUE(loader->next().ok());
     data->labels_are->store(code);

@@ -1,13 +1,34 @@
-// LoaderStats in words and as JSON.
+// LoaderStats in words, as JSON and for Prometheus.
+#include "penstock/stats.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
-#include "penstock/loader.h"
+#include "plan/record_json.h"
 
 namespace penstock {
+namespace {
 
+// All members are 8 bytes or whole multiples of that, so that there is no padding and the sizes of the listed
+// ones add up to the whole. A member that somebody adds and forgets to list stops the build here.
+constexpr std::size_t listed_bytes() {
+  std::size_t bytes = 0;
+  LoaderStats::fields(
+      [&bytes]<class T>(const char*, T LoaderStats::*, const char*, const auto&...) { bytes += sizeof(T); });
+  return bytes;
+}
+static_assert(listed_bytes() == sizeof(LoaderStats), "LoaderStats::fields() lists every field");
+
+}  // namespace
+
+// A training loop either waits in next() or does its own work. Where it waits most of the time, what the
+// threads do tells why: threads that are mostly idle wait for bytes, and busy ones cannot decode faster.
+// Between a tenth and a half of the time there is no single bottleneck to name.
 std::string LoaderStats::who_waited() const {
   const double loop = consumer_wait_seconds + consumer_busy_seconds;
   if (batches == 0 || loop <= 0) return "nothing has been delivered yet";
@@ -30,6 +51,9 @@ std::string LoaderStats::who_waited() const {
 std::string LoaderStats::where_time_went() const {
   const double all = worker_read_seconds + decode_seconds + assemble_seconds;
   if (all <= 0) return "nothing has been decoded yet";
+  // Decoding is decompressing, turning decoded arrays into rows, and scattering these. Only the first and the
+  // last are timed, so the middle is what is left; clocks that are read apart may make that a little less
+  // than 0.
   const double unpack = std::max(0.0, decode_seconds - decompress_seconds - scatter_seconds);
   const auto percent = [all](double seconds) { return 100 * seconds / all; };
   return fmt::format(
@@ -41,58 +65,11 @@ std::string LoaderStats::where_time_went() const {
 }
 
 std::string LoaderStats::to_json() const {
-  nlohmann::ordered_json j;
-  j["epoch"] = epoch;
-  j["batches"] = batches;
-  j["rows"] = rows;
-  j["entries"] = entries;
-  j["rows_decoded"] = rows_decoded;
-  j["blocks_decoded"] = blocks_decoded;
-  j["bytes_opening"] = bytes_opening;
-  j["bytes_planning"] = bytes_planning;
-  j["bytes_read"] = bytes_read;
-  j["reads"] = reads;
-  j["epoch_bytes_read"] = epoch_bytes_read;
-  j["epoch_reads"] = epoch_reads;
-  j["bytes_reread"] = bytes_reread;
-  j["rereads"] = rereads;
-  j["bytes_read_all"] = bytes_read_all;
-  j["bytes_decoded"] = bytes_decoded;
-  j["rows_deferred"] = rows_deferred;
-  j["entries_unknown"] = entries_unknown;
-  j["heads_too_short"] = heads_too_short;
-  j["values_rounded"] = values_rounded;
-  j["rows_sorted"] = rows_sorted;
-  j["labels_missing"] = labels_missing;
-  j["read_seconds"] = read_seconds;
-  j["worker_read_seconds"] = worker_read_seconds;
-  j["decode_seconds"] = decode_seconds;
-  j["decompress_seconds"] = decompress_seconds;
-  j["scatter_seconds"] = scatter_seconds;
-  j["assemble_seconds"] = assemble_seconds;
-  j["worker_idle_seconds"] = worker_idle_seconds;
-  j["idle_for_reads_seconds"] = idle_for_reads_seconds;
-  j["idle_for_pages_seconds"] = idle_for_pages_seconds;
-  j["idle_for_consumer_seconds"] = idle_for_consumer_seconds;
-  j["consumer_wait_seconds"] = consumer_wait_seconds;
-  j["consumer_busy_seconds"] = consumer_busy_seconds;
-  j["elapsed_seconds"] = elapsed_seconds;
-  j["first_batch_seconds"] = first_batch_seconds;
-  j["last_batch_seconds"] = last_batch_seconds;
-  j["slots_held"] = slots_held;
-  j["window_bytes_used"] = window_bytes_used;
-  j["slot_bytes_used"] = slot_bytes_used;
-  j["memory"]["limit"] = memory.limit;
-  j["memory"]["used"] = memory.used;
-  j["memory"]["peak"] = memory.peak;
-  for (std::size_t i = 0; i < kMemoryTags; ++i) {
-    const std::string tag(memory_tag_name(static_cast<MemoryTag>(i)));
-    j["memory"]["used_by_tag"][tag] = memory.used_by_tag[i];
-    j["memory"]["peak_by_tag"][tag] = memory.peak_by_tag[i];
-  }
-  j["who_waited"] = who_waited();
-  j["where_time_went"] = where_time_went();
-  return j.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  plan::Json json;
+  plan::add_fields(json, *this);
+  json["who_waited"] = who_waited();
+  json["where_time_went"] = where_time_went();
+  return plan::json_text(json, -1);
 }
 
 namespace {
@@ -105,6 +82,7 @@ bool label_name_allowed(const std::string& name) {
   return std::all_of(name.begin(), name.end(), [&](char c) { return letter(c) || (c >= '0' && c <= '9'); });
 }
 
+// A label value stands between quotes, on one line: quotes, backslashes and line ends are escaped.
 std::string escape_label(const std::string& value) {
   std::string out;
   for (const char c : value) {
@@ -118,7 +96,23 @@ std::string escape_label(const std::string& value) {
   return out;
 }
 
-// Families of samples, each with its HELP and TYPE.
+using Kind = Metric::Kind;
+
+// bytes_read is read_bytes_total, rows is rows_total.
+std::string counter_name(std::string_view field) {
+  constexpr std::string_view kBytes = "bytes_";
+  if (field.starts_with(kBytes)) return fmt::format("{}_bytes_total", field.substr(kBytes.size()));
+  return fmt::format("{}_total", field);
+}
+
+// Families of samples, each with its HELP and TYPE, in the order in which they are first named. The format
+// wants all samples of a family together, but fields of one family need not be neighbours in LoaderStats. So
+// the text is collected by family:
+//
+//   # HELP penstock_memory_bytes Bytes of the budget reserved now, by purpose.
+//   # TYPE penstock_memory_bytes gauge
+//   penstock_memory_bytes{run="a",tag="index"} 4096
+//   penstock_memory_bytes{run="a",tag="window"} 65536
 class PrometheusText {
  public:
   explicit PrometheusText(const std::map<std::string, std::string>& labels) {
@@ -127,85 +121,88 @@ class PrometheusText {
       common_ += fmt::format("{}{}=\"{}\"", common_.empty() ? "" : ",", name, escape_label(value));
     }
   }
-  void family(const char* name, const char* type, const char* help) {
-    name_ = name;
-    text_ += fmt::format("# HELP penstock_{0} {2}\n# TYPE penstock_{0} {1}\n", name, type, help);
-  }
+
+  // A field of LoaderStats.
   template <class Number>
-  void sample(Number value, const std::string& label = "") {
-    const std::string labels = common_ + (common_.empty() || label.empty() ? "" : ",") + label;
-    text_ += fmt::format("penstock_{}{}{}{} {}\n", name_, labels.empty() ? "" : "{", labels,
-                         labels.empty() ? "" : "}", value);
+  void field(std::string_view name, Number value, std::string_view help, const Metric& metric) {
+    if (metric.kind == Kind::none) return;
+    if (metric.family.empty()) {
+      sample(counter_name(name), metric.kind, help, value);
+    } else {
+      sample(metric.family, metric.kind, metric.help.empty() ? help : metric.help, value, metric.label,
+             metric.value);
+    }
   }
+  void field(std::string_view, const MemoryBudget::Usage& memory, std::string_view, const Metric&) {
+    sample("memory_limit_bytes", Kind::gauge, "The budget.", memory.limit);
+    sample("memory_peak_bytes", Kind::gauge, "The most of the budget that was reserved at once.",
+           memory.peak);
+    for (std::size_t i = 0; i < kMemoryTags; ++i) {
+      sample("memory_bytes", Kind::gauge, "Bytes of the budget reserved now, by purpose.",
+             memory.used_by_tag[i], "tag", memory_tag_name(static_cast<MemoryTag>(i)));
+    }
+  }
+
+  // `label`: empty, or what tells this sample of the family from the others.
   template <class Number>
-  void one(const char* name, const char* type, const char* help, Number value) {
-    family(name, type, help);
-    sample(value);
+  void sample(std::string_view family, Kind kind, std::string_view help, Number number,
+              std::string_view label = {}, std::string_view value = {}) {
+    auto at = find(family);
+    if (at == families_.end()) {
+      families_.push_back({std::string(family), ""});
+      at = families_.end() - 1;
+      at->text = fmt::format("# HELP penstock_{0} {1}\n# TYPE penstock_{0} {2}\n", family, help,
+                             kind == Kind::gauge ? "gauge" : "counter");
+    }
+    std::string labels = common_;
+    if (!label.empty()) labels += fmt::format("{}{}=\"{}\"", labels.empty() ? "" : ",", label, value);
+    if (!labels.empty()) labels = "{" + labels + "}";
+    at->text += fmt::format("penstock_{}{} {}\n", family, labels, number);
   }
-  std::string text() && { return std::move(text_); }
+
+  void move_behind(std::string_view family, std::string_view other) {
+    const auto from = find(family);
+    Family moved = std::move(*from);
+    families_.erase(from);
+    families_.insert(find(other) + 1, std::move(moved));
+  }
+
+  std::string text() const {
+    std::string all;
+    for (const Family& family : families_) all += family.text;
+    return all;
+  }
 
  private:
-  std::string common_, text_;
-  const char* name_ = "";
+  struct Family {
+    std::string name, text;
+  };
+  std::vector<Family>::iterator find(std::string_view family) {
+    return std::find_if(families_.begin(), families_.end(),
+                        [family](const Family& each) { return each.name == family; });
+  }
+
+  std::string common_;
+  std::vector<Family> families_;
 };
 
 }  // namespace
 
 std::string LoaderStats::to_prometheus(const std::map<std::string, std::string>& labels) const {
-  PrometheusText t(labels);
-  constexpr const char *kCounter = "counter", *kGauge = "gauge";
-  t.one("epoch", kGauge, "Number of the epoch being delivered.", epoch);
-  t.one("batches_total", kCounter, "Batches delivered.", batches);
-  t.one("rows_total", kCounter, "Cells delivered.", rows);
-  t.one("entries_total", kCounter, "Non-zeros delivered.", entries);
-  t.one("rows_decoded_total", kCounter, "Cells decoded.", rows_decoded);
-  t.one("blocks_decoded_total", kCounter, "Blocks decoded.", blocks_decoded);
-  t.one("read_bytes_total", kCounter, "Bytes read from files.", bytes_read);
-  t.one("reads_total", kCounter, "Reads of files.", reads);
-  t.one("decoded_bytes_total", kCounter, "Bytes that came out of the codecs.", bytes_decoded);
-  t.one("reread_bytes_total", kCounter,
-        "Bytes read again: for cells that found no page, for heads of chunks that were too short.",
-        bytes_reread);
-  t.one("entries_unknown_total", kCounter, "Entries left out: their gene is not in the gene table.",
-        entries_unknown);
-  t.one("heads_too_short_total", kCounter, "Blocks whose last chunks were read twice.", heads_too_short);
-  t.one("rows_deferred_total", kCounter, "Cells that found no page and were read again.", rows_deferred);
-  t.one("values_rounded_total", kCounter, "Values that the output type could not hold exactly.",
-        values_rounded);
-  t.one("rows_sorted_total", kCounter, "Cells that were not sorted by gene in the file.", rows_sorted);
-  t.one("labels_missing_total", kCounter, "Labels delivered as -1 or NaN.", labels_missing);
-  t.family("stage_seconds_total", kCounter,
-           "Seconds of work summed over threads; decode includes decompress and scatter, read includes "
-           "reader threads.");
-  t.sample(read_seconds, "stage=\"read\"");
-  t.sample(decode_seconds, "stage=\"decode\"");
-  t.sample(decompress_seconds, "stage=\"decompress\"");
-  t.sample(scatter_seconds, "stage=\"scatter\"");
-  t.sample(assemble_seconds, "stage=\"assemble\"");
-  t.family("worker_idle_seconds_total", kCounter,
-           "Seconds that decode threads had nothing to do, by reason.");
-  t.sample(idle_for_reads_seconds, "reason=\"reads\"");
-  t.sample(idle_for_pages_seconds, "reason=\"pages\"");
-  t.sample(idle_for_consumer_seconds, "reason=\"consumer\"");
-  t.sample(std::max(0.0, worker_idle_seconds - idle_for_reads_seconds - idle_for_pages_seconds -
-                             idle_for_consumer_seconds),
-           "reason=\"other\"");
-  t.one("consumer_wait_seconds_total", kCounter, "Seconds that next() waited for a batch.",
-        consumer_wait_seconds);
-  t.one("consumer_busy_seconds_total", kCounter, "Seconds between two next() calls: the model.",
-        consumer_busy_seconds);
-  t.one("elapsed_seconds", kGauge, "Seconds since the first epoch began.", elapsed_seconds);
-  t.one("batches_held", kGauge, "Batches that the consumer holds.", slots_held);
-  t.one("memory_limit_bytes", kGauge, "The budget.", memory.limit);
-  t.one("memory_peak_bytes", kGauge, "The most of the budget that was reserved at once.", memory.peak);
-  t.family("memory_bytes", kGauge, "Bytes of the budget reserved now, by purpose.");
-  for (std::size_t i = 0; i < kMemoryTags; ++i) {
-    t.sample(memory.used_by_tag[i], fmt::format("tag=\"{}\"", memory_tag_name(static_cast<MemoryTag>(i))));
-  }
-  t.family("memory_used_bytes", kGauge, "Bytes of the reservation with something in them now, by purpose.");
-  t.sample(window_bytes_used, "tag=\"window\"");
-  t.sample(slot_bytes_used, "tag=\"slots\"");
-  return std::move(t).text();
+  PrometheusText text(labels);
+  each_field(*this, [&](const char* name, const auto& value, const char* help, const Metric& metric = {}) {
+    text.field(name, value, help, metric);
+  });
+  // The three reasons are samples of one family. With the rest beside them a sum over the family is all idle
+  // time.
+  const double other = std::max(
+      0.0, worker_idle_seconds - idle_for_reads_seconds - idle_for_pages_seconds - idle_for_consumer_seconds);
+  text.sample("worker_idle_seconds_total", Kind::counter, "", other, "reason", "other");
+  // Three families have another place than their field: the text stays comparable with that of earlier runs.
+  text.move_behind("reread_bytes_total", "decoded_bytes_total");
+  text.move_behind("rows_deferred_total", "heads_too_short_total");
+  text.move_behind("memory_used_bytes", "memory_bytes");
+  return text.text();
 }
 
 }  // namespace penstock

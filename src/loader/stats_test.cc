@@ -1,9 +1,9 @@
+#include "penstock/stats.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
-
-#include "penstock/loader.h"
 
 namespace penstock {
 namespace {
@@ -14,6 +14,7 @@ using ::testing::Not;
 LoaderStats some_stats() {
   LoaderStats s;
   s.rows = 123;
+  s.bytes_read = 45;
   s.worker_idle_seconds = 4;
   s.idle_for_reads_seconds = 1;
   s.idle_for_pages_seconds = 0.5;
@@ -36,6 +37,7 @@ TEST(LoaderStats, PrometheusHasEveryFamilyOnce) {
   EXPECT_THAT(text,
               HasSubstr("# HELP penstock_rows_total Cells delivered.\n# TYPE penstock_rows_total counter\n"
                         "penstock_rows_total 123\n"));
+  EXPECT_THAT(text, HasSubstr("\npenstock_read_bytes_total 45\n"));
   EXPECT_THAT(text, HasSubstr("penstock_worker_idle_seconds_total{reason=\"other\"} 2.5\n"));
   EXPECT_THAT(text, HasSubstr("penstock_memory_bytes{tag=\"window\"} 77\n"));
   EXPECT_EQ(text.back(), '\n');

@@ -86,6 +86,74 @@ TEST(MemoryBudget, ThreadsNeverExceedTheLimit) {
   EXPECT_LE(budget->usage().peak, 1000u);
 }
 
+TEST(MemoryBudget, SharesCountInTheWhole) {
+  const auto whole = MemoryBudget::create(1000, 4);
+  EXPECT_EQ(whole->share(), 250u);
+  const auto one = whole->open_share("one"), two = whole->open_share("two");
+  EXPECT_EQ(one->limit(), 250u);
+  EXPECT_EQ(one->whole(), whole);
+  {
+    auto a = one->reserve(MemoryTag::window, 200), b = two->reserve(MemoryTag::slots, 250);
+    ASSERT_TRUE(a.ok() && b.ok());
+    EXPECT_EQ(one->usage().used, 200u);
+    EXPECT_EQ(whole->usage().used, 450u);
+    EXPECT_EQ(whole->usage().used_by_tag[static_cast<std::size_t>(MemoryTag::slots)], 250u);
+    // Never more than its own, whatever is free in the whole.
+    const auto refused = one->reserve(MemoryTag::index, 51);
+    EXPECT_THAT(refused.status().message(), HasSubstr("index needs 51 B, 50 B of 250 B are free"));
+    EXPECT_FALSE(one->crowded_out());
+    EXPECT_EQ(whole->held_by(),
+              "2 loaders: 200 B (one), 250 B (two; closed, its batches are still referenced)");
+    EXPECT_TRUE(a->resize(250));
+    EXPECT_FALSE(a->resize(251));
+    EXPECT_EQ(whole->usage().used, 500u);
+  }
+  EXPECT_EQ(whole->usage().used, 0u);
+  EXPECT_EQ(whole->usage().peak, 500u);
+  EXPECT_EQ(whole->held_by(), "0 loaders");
+}
+
+TEST(MemoryBudget, AShareThatIsCrowdedOutSaysByWhom) {
+  const auto whole = MemoryBudget::create(1000, 2);
+  const auto three = whole->open_share("three");
+  std::vector<std::shared_ptr<MemoryBudget>> others;
+  std::vector<Reservation> held;
+  for (const char* name : {"one", "two"}) {
+    others.push_back(whole->open_share(name));
+    auto r = others.back()->reserve(MemoryTag::window, 480);
+    ASSERT_TRUE(r.ok());
+    held.push_back(*std::move(r));
+  }
+  EXPECT_FALSE(three->crowded_out());
+  const auto refused = three->reserve(MemoryTag::window, 100);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_TRUE(three->crowded_out());
+  EXPECT_THAT(refused.status().message(), HasSubstr("40 B of the shared 1 KB are free"));
+  EXPECT_THAT(refused.status().message(), HasSubstr("2 loaders: 480 B (one), 480 B (two)"));
+  EXPECT_EQ(three->usage().used, 0u);
+  EXPECT_EQ(whole->usage().used, 960u);
+  held.pop_back();
+  EXPECT_TRUE(three->reserve(MemoryTag::window, 100).ok());
+  held.clear();
+}
+
+TEST(MemoryBudget, ThreadsNeverExceedSharesNorTheWhole) {
+  const auto whole = MemoryBudget::create(1000, 2);
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&whole, t] {
+      const auto own = whole->open_share(std::to_string(t));
+      for (int i = 0; i < 3000; ++i) {
+        auto r = own->try_reserve(MemoryTag::fetch, 300);
+        if (i % 100 == 0) EXPECT_NE(whole->held_by(), "");
+      }
+    });
+  }
+  for (auto& t : threads) t.join();
+  EXPECT_EQ(whole->usage().used, 0u);
+  EXPECT_LE(whole->usage().peak, 1000u);
+}
+
 TEST(ParseBytes, UnitsOfPeople) {
   EXPECT_EQ(*parse_bytes("2GB"), 2'000'000'000u);
   EXPECT_EQ(*parse_bytes(" 256 mb "), 256'000'000u);

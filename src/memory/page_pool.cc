@@ -8,6 +8,13 @@
 
 namespace penstock {
 
+// Which pages are taken is a bitmap: bit p % 64 of word p / 64. The bits behind the last page are set for
+// good, so that no search finds them.
+//
+// A pledge is a number and not a set of pages: it is enough that free_ - pledged_ pages are left for those
+// who have none. Single pages can be taken wherever they lie, so a pledge is always kept; a run of several
+// may fail although enough pages are free, and whoever asks for one has to live with that.
+
 PagePool::PagePool(Slab slab, ByteCount page_bytes)
     : slab_(std::move(slab)),
       page_bytes_(page_bytes),
@@ -16,7 +23,7 @@ PagePool::PagePool(Slab slab, ByteCount page_bytes)
 }
 
 void PagePool::reset() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   taken_.assign(ceil_div(n_pages_, 64), 0);
   if (n_pages_ % 64 != 0) taken_.back() = ~std::uint64_t{0} << (n_pages_ % 64);
   free_ = n_pages_;
@@ -25,21 +32,22 @@ void PagePool::reset() {
 }
 
 bool PagePool::pledge(std::uint32_t pages) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (pages > free_ - pledged_) return false;
   pledged_ += pages;
   return true;
 }
 
 void PagePool::unpledge(std::uint32_t pages) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   PENSTOCK_CHECK(pages <= pledged_);
   pledged_ -= pages;
 }
 
 std::uint32_t PagePool::take(std::uint32_t count, std::uint32_t* pledged) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const std::uint32_t own = pledged == nullptr ? 0 : std::min(*pledged, count);
+  // Pages that the caller has pledged are its own; beyond them it must leave what others have pledged.
   if (count - own > free_ - pledged_) return kNone;
   const std::uint32_t first = find_run(count);
   if (first == kNone) return kNone;
@@ -51,6 +59,8 @@ std::uint32_t PagePool::take(std::uint32_t count, std::uint32_t* pledged) {
 }
 
 std::uint32_t PagePool::find_run(std::uint32_t count) {
+  // By far the most calls. All words before hint_ are full, so that the search goes on where the last one
+  // ended.
   if (count == 1) {
     const auto words = static_cast<std::uint32_t>(taken_.size());
     for (std::uint32_t i = 0; i < words; ++i) {
@@ -62,6 +72,7 @@ std::uint32_t PagePool::find_run(std::uint32_t count) {
     }
     return kNone;
   }
+  // A row longer than a page: rare, and looked for bit by bit.
   std::uint32_t run = 0;
   for (std::uint32_t p = 0; p < n_pages_; ++p) {
     run = (taken_[p / 64] >> (p % 64) & 1) != 0 ? 0 : run + 1;
@@ -71,7 +82,7 @@ std::uint32_t PagePool::find_run(std::uint32_t count) {
 }
 
 void PagePool::give_back(std::uint32_t first, std::uint32_t count) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   PENSTOCK_CHECK(first + count <= n_pages_);
   for (std::uint32_t p = first; p < first + count; ++p) {
     PENSTOCK_DCHECK((taken_[p / 64] >> (p % 64) & 1) != 0);
@@ -82,7 +93,7 @@ void PagePool::give_back(std::uint32_t first, std::uint32_t count) {
 }
 
 std::uint32_t PagePool::free_pages() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return free_;
 }
 

@@ -7,9 +7,9 @@
 #pragma once
 
 #include <cstdint>
-#include <mutex>
 #include <vector>
 
+#include "base/mutex.h"
 #include "base/types.h"
 #include "memory/slab.h"
 
@@ -37,17 +37,16 @@ class PagePool {
   void reset();
 
  private:
-  std::uint32_t find_run(std::uint32_t count);
+  std::uint32_t find_run(std::uint32_t count) PENSTOCK_REQUIRES(mutex_);
 
   const Slab slab_;
   const ByteCount page_bytes_;
   const std::uint32_t n_pages_;
-  mutable std::mutex mutex_;
-  // guarded by mutex_
-  std::vector<std::uint64_t> taken_;  // bitmap
-  std::uint32_t free_ = 0;
-  std::uint32_t pledged_ = 0;
-  std::uint32_t hint_ = 0;  // word to start looking in
+  mutable Mutex mutex_;
+  std::vector<std::uint64_t> taken_ PENSTOCK_GUARDED_BY(mutex_);  // bitmap
+  std::uint32_t free_ PENSTOCK_GUARDED_BY(mutex_) = 0;
+  std::uint32_t pledged_ PENSTOCK_GUARDED_BY(mutex_) = 0;
+  std::uint32_t hint_ PENSTOCK_GUARDED_BY(mutex_) = 0;  // word to start looking in
 };
 
 }  // namespace penstock

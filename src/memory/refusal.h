@@ -1,6 +1,6 @@
-// Refuses one reservation on purpose, to see what every caller makes of it. Tests only.
+// Refuses one reservation, or one mapping, on purpose, to see what every caller makes of it. Tests only.
 //
-// Thread contract: thread-safe; one test at a time, for it counts over all budgets of the process.
+// Thread contract: thread-safe; one test at a time, for it counts over all of the process.
 #pragma once
 
 #include <cstdint>
@@ -11,5 +11,9 @@ namespace penstock::testing {
 void refuse_reservation(std::uint64_t nth);
 // Growths asked for since then.
 std::uint64_t reservations_asked();
+
+// The same for the system's answer to Slab::map().
+void refuse_mapping(std::uint64_t nth);
+std::uint64_t mappings_asked();
 
 }  // namespace penstock::testing

@@ -1,21 +1,60 @@
+// Memory of hundreds of megabytes straight from mmap. An allocator would keep what is given back, and
+// share its arenas with everybody; here a page that nobody has touched costs nothing, and munmap
+// returns what was touched.
+//
+// Huge pages: one entry of the processor's table for 2 MiB and not for 4 KiB, which is what
+// scattering rows all over a window needs. They must begin at multiples of 2 MiB, which mmap does not
+// promise, so 2 MiB more are mapped:
+//
+//     mapping_   |---- slack ----|=========== data_, size_ bytes ===========|-- rest --|
+//                                ^ a multiple of 2 MiB
+
 #include "memory/slab.h"
 
 #include <fmt/format.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
 #include "base/checked.h"
+#include "memory/refusal.h"
 #include "penstock/memory_budget.h"
 
 namespace penstock {
 namespace {
 constexpr ByteCount kPage = 4096;
 constexpr ByteCount kHugePage = 2 << 20;
+
+std::atomic<std::uint64_t> g_refuse{0}, g_asked{0};  // refusal.h
+
+void* map_or_fail(ByteCount bytes) {
+  if (++g_asked == g_refuse.load(std::memory_order_relaxed)) {
+    errno = ENOMEM;
+    return MAP_FAILED;
+  }
+  // MAP_NORESERVE because the budget keeps the account: the kernel need not guess whether all of it will be
+  // touched.
+  return mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+}
 }  // namespace
+
+void testing::refuse_mapping(std::uint64_t nth) {
+  g_asked = 0;
+  g_refuse = nth;
+}
+std::uint64_t testing::mappings_asked() { return g_asked; }
+
+void advise_huge_pages(std::byte* data, ByteCount bytes) {
+  const auto address = reinterpret_cast<std::uintptr_t>(data);
+  // Only what spans whole huge pages is advised; the ends belong to neighbours as well.
+  const ByteCount before = round_up(address, kHugePage) - address;
+  if (bytes < before + kHugePage) return;
+  madvise(data + before, (bytes - before) / kHugePage * kHugePage, MADV_HUGEPAGE);
+}
 
 Slab::Slab(Slab&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)),
@@ -34,18 +73,19 @@ Slab& Slab::operator=(Slab&& other) noexcept {
 }
 
 Slab::~Slab() {
+  // A forked child that destroys its copy of the object must not unmap what may be another library's memory
+  // by now.
   if (mapping_ != nullptr && pid_ == getpid()) munmap(mapping_, mapping_size_);
 }
 
-Result<Slab> Slab::map(ByteCount bytes, bool huge_pages) {
+Result<Slab> Slab::map(ByteCount bytes, bool huge_pages, AtFork at_fork) {
   Slab slab;
   slab.size_ = bytes;
   if (bytes == 0) return slab;
   const bool huge = huge_pages && bytes >= kHugePage;
   // Room to start on a huge-page boundary; the slack is never touched.
   slab.mapping_size_ = round_up(bytes, kPage) + (huge ? kHugePage : 0);
-  void* p = mmap(nullptr, slab.mapping_size_, PROT_READ | PROT_WRITE,
-                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* p = map_or_fail(slab.mapping_size_);
   if (p == MAP_FAILED) {
     const int e = errno;
     slab.mapping_size_ = 0;
@@ -63,7 +103,9 @@ Result<Slab> Slab::map(ByteCount bytes, bool huge_pages) {
   } else {
     madvise(p, slab.mapping_size_, MADV_NOHUGEPAGE);  // resident bytes follow touched bytes
   }
-  madvise(p, slab.mapping_size_, MADV_DONTFORK);
+  // After fork() the child would share every page until one of the two writes to it, and each write of a
+  // training parent would copy a page.
+  if (at_fork == AtFork::left_out) madvise(p, slab.mapping_size_, MADV_DONTFORK);
   return slab;
 }
 

@@ -1,3 +1,16 @@
+// Between the pages of a matrix column and the rows that leave: values as they are stored become values as a
+// tile has them. Two targets do so, one for the column that says which gene, one for the column that says how
+// many.
+//
+// Both translate the dictionary once and look up afterwards. A row group has many entries and a dictionary of
+// some thousand genes. A gene map costs a search or a random access for each token; the table that is made of
+// the dictionary is small and stays in the cache.
+//
+//     genes     dictionary 7, 19, 4 (tokens)      table 0, 5, 2 (columns; 0xffff: a gene that is not known)
+//     values    dictionary 1.0, 3.0, -2.0         table 1, 3, 255 (bytes; 255: the mark that begins a row)
+//     a row     indices 2 0 1 and 2 0 1           columns 2 0 5, values 255 1 3
+//
+// Without a dictionary, genes are translated kPiece at a time, and values stay as they are stored.
 #include "parquet/column_target.h"
 
 #include <fmt/format.h>
@@ -9,18 +22,13 @@
 #include <type_traits>
 
 #include "base/checked.h"
+#include "base/load.h"
 
 namespace penstock::parquet {
 namespace {
 
+// Tables begin with a cache line, whatever the number of entries before them is.
 constexpr std::uint64_t kAlign = 64;
-
-template <class T>
-T load(const std::byte* array, std::uint64_t i) {
-  T value;
-  std::memcpy(&value, array + i * sizeof(T), sizeof(T));
-  return value;
-}
 
 // f.template operator()<T>() for the types that matrix_type() gives.
 template <class F>
@@ -41,6 +49,7 @@ decltype(auto) visit(NumericType type, F&& f) {
   }
 }
 
+// Copies bits: a float is not looked at on its way, so that NaN and -0.0 come out as they went in.
 // A table of the stored type looked up as the unsigned integers of its size.
 DecodeError gather_stored(PageValues& values, std::size_t size, const std::byte* table, std::byte* out,
                           std::uint64_t n) {
@@ -55,6 +64,8 @@ DecodeError gather_stored(PageValues& values, std::size_t size, const std::byte*
 // The entries of a dictionary page into `out`, as stored.
 Status read_dictionary(const PageContext& context, const Page& page, PhysicalType physical, std::size_t size,
                        std::uint64_t capacity, std::byte* out) {
+  // The memory was sized by the headers that were seen at open. This page may be another one, if the file was
+  // changed since, or belong to a row group that was not looked at.
   if (page.n_values > capacity) {
     return context.label.corrupt(
         page.offset,
@@ -79,6 +90,8 @@ Status read_dictionary(const PageContext& context, const Page& page, PhysicalTyp
 
 }  // namespace
 
+// Small integers (INT_8 to UINT_16) are stored as int32 and read as that; dictionaries narrow them again.
+// Dates, decimals and booleans are no matrix.
 Result<NumericType> matrix_type(const Leaf& column, const std::string& where) {
   const bool plain_integer = column.logical == Logical::none || column.logical == Logical::integer;
   switch (column.type) {
@@ -118,6 +131,7 @@ IdTarget::IdTarget(const GeneMap& map, NumericType stored, PhysicalType physical
 template <class Id>
 void IdTarget::translate(std::uint64_t n, Id* out) {
   visit(stored_, [&]<class T>() {
+    // Collected without a branch, which would sit in the loop of every entry that has no dictionary.
     std::uint32_t all = 0;
     for (std::uint64_t i = 0; i < n; ++i) {
       const T token = load<T>(piece_, i);
@@ -131,6 +145,8 @@ void IdTarget::translate(std::uint64_t n, Id* out) {
   });
 }
 
+// In pieces, so that the dictionary as stored (8 bytes an entry) need not be in memory beside its translation
+// (2 or 4).
 Status IdTarget::dictionary(const PageContext& context, const Page& page) {
   unknown_ = false;
   const std::size_t size = numeric_size(stored_);
@@ -144,6 +160,7 @@ Status IdTarget::dictionary(const PageContext& context, const Page& page) {
     const std::uint64_t n = std::min(kPiece, page.n_values - first);
     Page part = page;
     part.n_values = n;
+    // A page that is too short makes the rest empty, and read_dictionary() reports it.
     part.values = page.values.subspan(std::min<std::uint64_t>(first * size, page.values.size()));
     PENSTOCK_RETURN_IF_ERROR(read_dictionary(context, part, physical_, size, kPiece, piece_));
     if (item() == 2) {
@@ -161,6 +178,8 @@ void IdTarget::no_dictionary() {
   unknown_ = false;
 }
 
+// `unknown_` is not touched where values are coded: it says since dictionary() whether any entry is unknown,
+// and that is enough to know that most row groups need no look at their ids.
 DecodeError IdTarget::read(PageValues& values, std::uint64_t n, std::byte* out) {
   if (values.coded()) {
     if (item() == 2) {
@@ -183,11 +202,14 @@ DecodeError IdTarget::read(PageValues& values, std::uint64_t n, std::byte* out) 
   return DecodeError::ok;
 }
 
+// All bits set, as GeneMap::kUnknown is, and its lower half for 16 bits.
 void IdTarget::put_missing(std::byte* out) {
   unknown_ = true;
   std::memset(out, 0xff, item());
 }
 
+// The dictionary as it is stored, and room for its narrow form. Which type that is turns out when the
+// dictionary is read; the wider one has 16 bits.
 ByteCount ValueTarget::scratch(NumericType stored, std::uint64_t entries) {
   return round_up(entries * numeric_size(stored), kAlign) + round_up(entries * 2, kAlign) + kAlign;
 }
@@ -203,7 +225,9 @@ ValueTarget::ValueTarget(NumericType stored, PhysicalType physical, bool marks_n
       capacity_(entries),
       type_(stored) {}
 
-// The narrowest type that holds every entry of the dictionary, marks included.
+// The narrowest type that holds every entry of the dictionary, marks included. Counts are stored as float32
+// as a rule, and their dictionary has some hundred entries: 0, 1, 2, ... One look at it tells that all values
+// of the row group are a byte, so that they are looked up in a table of bytes, and travel as bytes.
 template <class T>
 NumericType ValueTarget::narrowest() {
   std::uint32_t most = 0;
@@ -220,11 +244,14 @@ NumericType ValueTarget::narrowest() {
     if (!(value >= T{0} && value <= T{65535})) return stored_;
     const auto whole = static_cast<std::uint32_t>(value);
     exact &= static_cast<T>(whole) == value;
+    // -0.0 equals 0 and would come back without its sign.
     if constexpr (std::is_floating_point_v<T>) exact &= !std::signbit(value);
     most = std::max(most, whole);
   }
   if (!exact) return stored_;
   has_marks_ = marks;
+  // Worked example: values up to 255 without marks fit a byte. With marks, 255 is taken, and a dictionary
+  // that holds it needs 16 bits.
   most += marks ? 1 : 0;  // the largest value of the type is the mark
   return most <= 0xff ? NumericType::u8 : most <= 0xffff ? NumericType::u16 : stored_;
 }
@@ -233,6 +260,7 @@ template <class T, class Narrow>
 void ValueTarget::fill(Narrow* out) const {
   for (std::uint32_t i = 0; i < size_; ++i) {
     const T value = load<T>(as_stored_, i);
+    // narrowest() has allowed negative values only where they are marks.
     out[i] = value < T{0} ? std::numeric_limits<Narrow>::max() : static_cast<Narrow>(value);
   }
 }
@@ -252,6 +280,7 @@ Status ValueTarget::dictionary(const PageContext& context, const Page& page) {
   return {};
 }
 
+// Pages without a dictionary hold values as they are stored, and there is no narrow type to go on with.
 void ValueTarget::no_dictionary() {
   size_ = 0;
   type_ = stored_;
@@ -270,6 +299,7 @@ DecodeError ValueTarget::read(PageValues& values, std::uint64_t n, std::byte* ou
   return gather_stored(values, numeric_size(stored_), as_stored_, out, n);
 }
 
+// A byte cannot be NaN: the rows are decoded again as they are stored (Decoder in list_decode.cc).
 ColumnTarget::Missing ValueTarget::missing() const {
   if (stored_ != NumericType::f32 && stored_ != NumericType::f64) return Missing::is_refused;
   return narrow() ? Missing::needs_stored_type : Missing::is_written;
@@ -301,6 +331,7 @@ bool has_all_ones(const std::byte* elements, std::size_t item, std::uint64_t fir
   while (at < end) {
     at = static_cast<const std::byte*>(std::memchr(at, 0xff, static_cast<std::size_t>(end - at)));
     if (at == nullptr) return false;
+    // The byte that was found may be any of its element; only a whole element of ones counts.
     const auto element = static_cast<std::uint64_t>(at - elements) / item;
     if (std::memcmp(elements + element * item, &kOnes, item) == 0) return true;
     at = elements + (element + 1) * item;

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <span>
 
+#include "base/carver.h"
 #include "base/types.h"
 #include "parquet/column_target.h"
 #include "parquet/encodings/level_runs.h"
@@ -28,6 +29,11 @@ class ElementWindow {
     std::span<std::byte> page;            // scratch of the largest page
     std::span<std::byte> elements;        // the window: capacity elements of at most 8 bytes
     std::span<std::uint32_t> row_starts;  // list columns: at least twice the most rows of a page, and one
+
+    // For pages within `limits`, and a window of so many elements.
+    static Memory carve(Carver& memory, const PageLimits& limits, std::uint64_t elements);
+    // The same with row starts: those of a page, and as many that the other column has not come to.
+    static Memory carve_for_lists(Carver& memory, const PageLimits& limits, std::uint64_t elements);
   };
   // `column` and `target` outlive the window.
   ElementWindow(const Leaf& column, const PageContext& context, PhysicalType physical, ColumnTarget* target,

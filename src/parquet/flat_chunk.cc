@@ -1,3 +1,12 @@
+// One column chunk of an obs or var column, from its pages to a value for each row. Values of a page lie side
+// by side, and the rows that have none are told by the definition levels:
+//
+//     levels   1 0 1 1 0        of a column with max_def = 1
+//     values   a b c            3 are stored
+//     rows     a . b c .        spread() moves them apart, from the back
+//
+// for_each_page() does what numbers and strings have in common: pages, levels, and that their rows are as
+// many as the row group has.
 #include "parquet/flat_chunk.h"
 
 #include <fmt/format.h>
@@ -29,6 +38,8 @@ Status for_each_page(const PageContext& context, const Leaf& column, std::span<c
   PageStream pages(context, scratch, &codec);
   pages.open(bytes, at);
   std::uint64_t row = 0;
+  // Ends when all rows are there, and does not look at the bytes behind: the chunk was read a little beyond
+  // what the footer declares (kUndeclaredBytes).
   while (row < rows) {
     Page page;
     bool more = false;
@@ -40,6 +51,7 @@ Status for_each_page(const PageContext& context, const Leaf& column, std::span<c
       PENSTOCK_RETURN_IF_ERROR(dictionary(page));
       continue;
     }
+    // `levels` and the values have room for the row group's rows, and no page may go beyond.
     if (page.n_values > rows - row) {
       return context.label.corrupt(page.offset, fmt::format("more rows than the {} of the row group", rows));
     }
@@ -49,6 +61,8 @@ Status for_each_page(const PageContext& context, const Leaf& column, std::span<c
       const DecodeError error = read_levels(page.def_levels, column.max_def, page.n_values, here.data());
       if (error != DecodeError::ok) return fail(context, page.offset, error);
       present = 0;
+      // Written over in place: the caller gets back 1 where a row has a value, whatever the column's highest
+      // level is.
       for (std::uint8_t& level : here) {
         level = level == column.max_def ? 1 : 0;
         present += level;
@@ -73,6 +87,7 @@ Status decode_numbers(const PageContext& context, const Leaf& column, std::span<
   const std::size_t size = value_bytes(column);
   std::uint32_t n_dictionary = 0;
   const auto dictionary = [&](const Page& page) -> Status {
+    // n_values comes from the page's header. A division, since a product might wrap.
     if (page.n_values > memory.dictionary.size() / size) {
       return context.label.corrupt(
           page.offset, fmt::format("a dictionary of {} entries in a column chunk of {} bytes", page.n_values,
@@ -92,6 +107,8 @@ Status decode_numbers(const PageContext& context, const Leaf& column, std::span<
     PageValues values;
     DecodeError error = PageValues::open(page, column.type, n_dictionary, n, &values);
     if (error == DecodeError::ok && n > 0) {
+      // Tables are told by size and not by type, since looking up copies bits. Sizes are those that
+      // open_flat_column() lets pass.
       if (!values.coded()) {
         error = values.read(out, n);
       } else if (size == 1) {
@@ -108,6 +125,7 @@ Status decode_numbers(const PageContext& context, const Leaf& column, std::span<
       }
     }
     if (error != DecodeError::ok) return fail(context, page.offset, error);
+    // Nothing is written between the values: who reads them asks `levels` first.
     spread(out, size, present, n);
     return {};
   };
@@ -117,11 +135,13 @@ Status decode_numbers(const PageContext& context, const Leaf& column, std::span<
 Status decode_strings(const PageContext& context, const Leaf& column, std::span<const std::byte> bytes,
                       ByteOffset at, std::uint64_t rows, std::span<std::byte> page_scratch,
                       CodecContext& codec, const StringSink& sink) {
+  // DELTA_BYTE_ARRAY can make any length out of few bytes (byte_arrays.cc).
   constexpr std::uint64_t kMostBytes = 16 << 20;  // of one string
   std::vector<std::string> dictionary;
   std::vector<std::uint8_t> levels(rows);
   std::vector<std::uint32_t> indices;
   const auto take_dictionary = [&](const Page& page) -> Status {
+    // A chunk has one dictionary. If a damaged one has several, each is charged, and the last one counts.
     dictionary.clear();
     // A value takes 4 bytes of the page at least.
     const auto entries = std::min<std::uint64_t>(page.n_values, page.values.size() / 4);
@@ -139,6 +159,9 @@ Status decode_strings(const PageContext& context, const Leaf& column, std::span<
                         std::uint64_t n) -> Status {
     std::size_t next = 0;  // row of the page
     Status refused;
+    // Rows without a value are handed out in their place, before the next one that has a value and behind the
+    // last. A refusal by the sink stops all that follows it: the callbacks below only say "no more", and the
+    // reason waits in `refused`.
     const auto skip_missing = [&] {
       for (; refused.ok() && next < present.size() && present[next] == 0; ++next) {
         refused = sink.row(row + next, false, {});
@@ -153,6 +176,7 @@ Status decode_strings(const PageContext& context, const Leaf& column, std::span<
     if (is_dictionary_coded(page.encoding)) {
       IndexReader reader;
       error = IndexReader::open(page.values, static_cast<std::uint32_t>(dictionary.size()), &reader);
+      // n is at most the rows of the group, which the caller has reserved an index for.
       indices.resize(n);
       if (error == DecodeError::ok) error = reader.read(indices);
       if (error == DecodeError::ok) {

@@ -19,9 +19,8 @@
 
 #include "parquet/column_target.h"
 #include "parquet/gene_map.h"
-#include "parquet/matrix_column.h"
-#include "penstock/memory_budget.h"
-#include "source/row_source.h"
+#include "parquet/group_starts.h"
+#include "parquet/matrix_source.h"
 
 namespace penstock::parquet {
 
@@ -33,66 +32,39 @@ struct ListColumns {
   std::uint64_t walk = 64;  // row groups whose pages are looked at; large ones always are
 };
 
-class ListSource final : public RowSource, public std::enable_shared_from_this<ListSource> {
+class ListSource final : public MatrixSource {
  public:
-  static Result<std::shared_ptr<const ListSource>> open(const FileMetadata& metadata, ListColumns columns,
+  static Result<std::shared_ptr<const ListSource>> open(const FileMetadata& metadata,
+                                                        const ListColumns& columns,
                                                         MemoryBudget& index_budget);
 
-  const SourceTraits& traits() const override { return traits_; }
-  const std::string& label() const override { return columns_.label; }
-  RowIndex cut(RowIndex first, RowIndex target) const override;
-  ReadCost cost(std::span<const RowRange> wanted) const override;
   std::uint64_t most_entries(RowRange rows) const override;
-  Status requests(std::span<const RowRange> wanted, Heads heads, RequestList& list) const override;
   Status decode(std::span<const RowRange> wanted, const Fetched& fetched, Scratch& scratch,
                 RowSink& sink) const override;
-  ByteCount scratch_bytes(RowIndex max_rows) const override;
-  // Everything is resident.
-  ByteCount resident_bytes() const override { return 0; }
-  Result<std::shared_ptr<const RowSource>> resident(MemoryBudget& budget) const override;
 
  private:
-  struct Group {
-    RowIndex first_row = 0;
-    std::uint64_t entries = 0;  // elements of its lists
-  };
-  struct Layout;
+  struct Parts;
   class Decoder;
   class Opener;
 
-  ListSource() = default;
-  RowIndex rows_of(std::size_t group) const {
-    return groups_[group + 1].first_row - groups_[group].first_row;
-  }
-  std::size_t group_of(RowIndex row) const;
-  Layout layout() const;
+  explicit ListSource(const ListColumns& columns)
+      : MatrixSource(columns.file, columns.label), map_(columns.map) {}
+  RowIndex nearest_boundary(RowIndex at) const override;
+  RowIndex boundary_after(RowIndex first, RowIndex at) const override;
+  std::size_t n_sides() const override { return 2; }
+  const MatrixColumn& side(std::size_t i) const override { return i == 0 ? genes_ : values_; }
+  void add_requests(std::size_t side, std::span<const RowRange> wanted, RequestList& list) const override;
+  ByteCount own_scratch() const override;
+  Parts parts(Carver& memory) const;
+  // The pages of the part of a range that lies in a row group.
   PageSpan span_of(const MatrixColumn& side, std::size_t group, RowRange range) const;
-  void add_requests(const MatrixColumn& side, std::span<const RowRange> wanted, RequestList& list) const;
 
-  // f(group, the wanted ranges that touch it) for each row group, in order, until it returns false.
-  template <class F>
-  void for_each_group(std::span<const RowRange> wanted, F&& f) const {
-    RowIndex at = wanted.empty() ? 0 : wanted.front().first;
-    for (std::size_t i = 0; i < wanted.size();) {
-      const std::size_t g = group_of(at);
-      const RowIndex end = groups_[g + 1].first_row;
-      std::size_t after = i;
-      while (after < wanted.size() && wanted[after].first < end) ++after;
-      if (!f(g, wanted.subspan(i, after - i))) return;
-      // The last one may go on in the next group.
-      const bool goes_on = wanted[after - 1].last > end;
-      i = goes_on ? after - 1 : after;
-      if (i < wanted.size()) at = goes_on ? end : wanted[i].first;
-    }
-  }
-
-  ListColumns columns_;
+  const std::shared_ptr<const GeneMap> map_;
   MatrixColumn genes_, values_;
-  std::vector<Group> groups_;  // and one behind the last
-  bool whole_groups_ = true;   // a block is a number of row groups; else of pages
-  SourceTraits traits_;
-  std::uint64_t longest_ = 0;  // entries of a row, the mark included
-  Reservation held_;
+  GroupStarts groups_;                   // by rows
+  std::vector<std::uint64_t> elements_;  // of the lists of each row group
+  bool whole_groups_ = true;             // a block is a number of row groups; else of pages
+  std::uint64_t longest_ = 0;            // entries of a row, the mark included
 };
 
 }  // namespace penstock::parquet

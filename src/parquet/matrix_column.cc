@@ -1,3 +1,6 @@
+// What one column of a matrix is made of, and whether it can be read at all. Everything that could go wrong
+// with any page of it for reasons that the footer tells (its type, its codec, its number of elements) is
+// refused here, when the file is opened and not in the middle of an epoch.
 #include "parquet/matrix_column.h"
 
 #include <fmt/format.h>
@@ -38,8 +41,9 @@ Result<MatrixColumn> open_matrix_column(const FileMetadata& metadata, std::size_
     }
     if (!is_readable(chunk.codec)) {
       return Status::unsupported(fmt::format("{}: {} compression (codec {})", where,
-                                             compression_name(chunk.codec), static_cast<int>(chunk.codec)));
+                                             compression_name(chunk.codec), chunk.codec_number));
     }
+    // One codec for all row groups, so that one page's scratch and one context of a codec serve the column.
     if (g == 0) out.codec = chunk.codec;
     if (chunk.codec != out.codec) {
       return Status::unsupported(fmt::format("{}: row group {} is compressed with {}, the first with {}",
@@ -49,6 +53,8 @@ Result<MatrixColumn> open_matrix_column(const FileMetadata& metadata, std::size_
     stored += chunk.bytes;
     uncompressed += chunk.uncompressed;
   }
+  // How much decoding a block takes is planned from stored bytes (MatrixSource::cost()); a row group's own
+  // numbers would be more exact, and cost 8 bytes each.
   if (stored > 0) out.expansion = static_cast<double>(uncompressed) / static_cast<double>(stored);
   return out;
 }

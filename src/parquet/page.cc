@@ -1,3 +1,17 @@
+// One page: its header checked, its checksum compared, its bytes decompressed, and its levels told apart from
+// its values (parquet-format README, "Data Pages"; the two forms are DataPageHeader and DataPageHeaderV2 of
+// parquet.thrift).
+//
+//     V1    compressed [ length, repetition levels | length, definition levels | values ]
+//     V2    repetition levels | definition levels | compressed [ values ]
+//
+// A level that is always 0 is left out, with its length in V1. V2 has the lengths in its header and may leave
+// the values uncompressed, page by page. A dictionary page is a V1 page that has values only.
+//
+// Sizes are checked in two steps. read_header() refuses a header that contradicts itself, before anything is
+// reserved for the page: 100 stored bytes cannot be 2 GB, whatever the codec. read_page() then decompresses
+// into memory that was sized by such a header, and the codec refuses to give more or less than the header
+// says.
 #include "parquet/page.h"
 
 #include <fmt/format.h>
@@ -11,6 +25,8 @@ namespace {
 
 constexpr std::size_t kLength = sizeof(std::uint32_t);
 
+// The specification's checksum is that of gzip, over the bytes of the page as they are stored, without the
+// header.
 std::uint32_t crc_of(std::span<const std::byte> bytes) {
   uLong crc = crc32_z(0, nullptr, 0);
   crc = crc32_z(crc, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
@@ -24,6 +40,7 @@ Status take_levels(const PageContext& context, const PageHeader& header, Encodin
     return context.label.unsupported(at, fmt::format("{} levels in {}", what, encoding_name(encoding)));
   }
   std::uint32_t length = 0;
+  // A page that is too short for the length leaves it at 0; both ways of being short share the message below.
   if (bytes->size() >= kLength) std::memcpy(&length, bytes->data(), kLength);
   if (bytes->size() < kLength || length > bytes->size() - kLength) {
     return context.label.corrupt(at, fmt::format("{} levels of {} bytes, {} are left of the page's {}", what,
@@ -54,17 +71,26 @@ Status ChunkLabel::unsupported(ByteOffset page, const std::string& what) const {
   return Status::unsupported(fmt::format("{}, page at byte 0x{:x}: {}", text(), page, what));
 }
 
+Status begins_inside_a_row(const ChunkLabel& label, ByteOffset page) {
+  return label.corrupt(page,
+                       "the first repetition level of the column chunk must be 0, a new row; it is not, so "
+                       "the entries up to the next 0 belong to no row");
+}
+
 Status read_header(const PageContext& context, std::span<const std::byte> bytes, ByteOffset at,
                    PageHeader* out) {
   const auto parsed = parse_page_header(bytes.first(std::min(bytes.size(), kMaxPageHeader)), out);
   if (parsed.kind != PageHeaderResult::Kind::ok) {
     return context.label.corrupt(at, fmt::format("its header: {}", parsed.what));
   }
+  // V1 has no such fields, and they are 0 there.
   const ByteCount levels = ByteCount{out->def_bytes} + out->rep_bytes;
   if (out->type == PageType::data_v2 && (levels > out->stored || levels > out->decoded)) {
     return context.label.corrupt(at, fmt::format("levels of {} bytes in a page of {}", levels, out->decoded));
   }
   const bool compressed = context.codec != Compression::none && out->is_compressed;
+  // Levels of V2 are not compressed and count as they are. An uncompressed page may say that it decodes to
+  // fewer bytes than it has, but never to more: values are read from the stored bytes then.
   const ByteCount most =
       compressed ? levels + max_decompressed(context.codec, out->stored - levels) : out->stored;
   if (out->decoded > most) {
@@ -85,6 +111,8 @@ Status read_page(const PageContext& context, const PageHeader& header, std::span
   out->n_values = header.n_values;
   out->encoding = header.encoding;
   out->offset = at;
+  // Before decompression: damaged bytes are reported as what they are, and not as a stream that some codec
+  // could not read.
   if (header.crc && *header.crc != crc_of(body)) {
     return context.label.corrupt(
         at, fmt::format("stored checksum 0x{:08x}, computed 0x{:08x}", *header.crc, crc_of(body)));
@@ -95,8 +123,10 @@ Status read_page(const PageContext& context, const PageHeader& header, std::span
     out->def_levels = body.subspan(header.rep_bytes, header.def_bytes);
     const ByteCount levels = ByteCount{header.rep_bytes} + header.def_bytes;
     out->values = body.subspan(levels);
+    codec.count(compressed ? levels : header.decoded);
     // Pages without values have no compressed bytes either.
     if (!compressed || header.decoded == levels) return {};
+    // read_header() has seen to it that levels <= decoded.
     const auto values = scratch.first(header.decoded - levels);
     PENSTOCK_RETURN_IF_ERROR(decompress_into(context, at, out->values, values, codec));
     out->values = values;
@@ -107,7 +137,11 @@ Status read_page(const PageContext& context, const PageHeader& header, std::span
     const auto page = scratch.first(header.decoded);
     PENSTOCK_RETURN_IF_ERROR(decompress_into(context, at, body, page, codec));
     bytes = page;
+  } else {
+    codec.count(body.size());
   }
+  // Each kind of level is there only if the column can have more than one value of it. A dictionary has
+  // neither.
   if (header.type == PageType::data_v1) {
     if (context.max_rep > 0) {
       PENSTOCK_RETURN_IF_ERROR(

@@ -45,6 +45,9 @@ struct Page {
   ByteOffset offset = 0;  // in the file, of its header
 };
 
+// A column chunk begins with a row: entries before its first one belong to none.
+Status begins_inside_a_row(const ChunkLabel& label, ByteOffset page);
+
 // The header of the page at the beginning of `bytes`, which lie at file offset `at`. `corrupt` when it is
 // damaged, cut short, or says more than max_decompressed(stored).
 Status read_header(const PageContext& context, std::span<const std::byte> bytes, ByteOffset at,

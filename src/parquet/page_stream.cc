@@ -1,3 +1,6 @@
+// The pages of a column chunk, one after the other, from bytes that were fetched. What a page says of itself
+// is compared with what is left of the chunk, and with the scratch that was sized when the file was opened: a
+// file that has changed since then, or a header that lies, is an error and never a write beyond the scratch.
 #include "parquet/page_stream.h"
 
 #include <fmt/format.h>
@@ -22,6 +25,7 @@ Status PageStream::next(Page* page, bool* more) {
     const auto body = bytes_.subspan(header.header_bytes, header.stored);
     bytes_ = bytes_.subspan(header.header_bytes + header.stored);
     at_ += header.header_bytes + header.stored;
+    // Index pages are named in parquet.thrift and written by nobody; what they would hold is not defined.
     if (header.type == PageType::index) continue;
     if (page_scratch(context_, header) > scratch_.size()) {
       return context_.label.corrupt(at, fmt::format("the page says it has {} bytes uncompressed, at most {} "
@@ -29,6 +33,7 @@ Status PageStream::next(Page* page, bool* more) {
                                                     header.decoded, scratch_.size()));
     }
     *more = true;
+    codec_->count(header.header_bytes);  // as the file counts what is uncompressed
     return read_page(context_, header, body, at, scratch_, *codec_, page);
   }
   *more = false;

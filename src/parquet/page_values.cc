@@ -1,3 +1,6 @@
+// One decision a page, and none for a value: whether the values are indices into the dictionary or numbers by
+// themselves. A column chunk may change from the first to the second in the middle, when its dictionary has
+// grown too large for the writer.
 #include "parquet/page_values.h"
 
 namespace penstock::parquet {

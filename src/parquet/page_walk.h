@@ -8,10 +8,10 @@
 #include <cstdint>
 #include <functional>
 #include <span>
-#include <vector>
 
 #include "codecs/codec.h"
 #include "io/file.h"
+#include "memory/reserved_buffer.h"
 #include "parquet/encodings/levels.h"
 #include "parquet/metadata.h"
 #include "parquet/page.h"
@@ -26,7 +26,8 @@ struct WalkedPage {
   PageHeader header;
   ByteOffset offset = 0;
   ByteCount scratch = 0;  // to decompress it
-  // Data pages of list columns only: the rows that begin in it and where (see list_starts).
+  // Data pages of list columns only: the rows that begin in it and where (see list_starts). Of columns that
+  // are nested deeper only how many.
   ListPage list;
   std::span<const std::uint32_t> starts;
 };
@@ -34,7 +35,12 @@ struct WalkedPage {
 class PageWalker {
  public:
   // The budget outlives the walker.
-  PageWalker(const File& file, MemoryBudget& budget) : file_(file), budget_(budget) {}
+  PageWalker(const File& file, MemoryBudget& budget)
+      : file_(file),
+        budget_(budget),
+        stored_(file.label(), &budget, MemoryTag::scratch),
+        head_(file.label(), &budget, MemoryTag::scratch),
+        starts_(file.label(), &budget, MemoryTag::scratch) {}
 
   // Calls f for each dictionary and data page of a column chunk. `limits` is widened to what its pages need.
   // Returns where the last one ends.
@@ -48,16 +54,18 @@ class PageWalker {
                 WalkedPage* page);
   Status head_v1(const PageContext& context, const WalkedPage& page, ByteOffset end, ByteCount bytes,
                  std::span<const std::byte>* out);
-  Status grow_buffers(ByteCount stored, ByteCount head, std::uint64_t starts);
+  // Bytes of the file that load() has seen to.
+  std::span<const std::byte> loaded(ByteOffset at, ByteCount bytes) {
+    return stored_.bytes().subspan(at - stored_at_, bytes);
+  }
 
   const File& file_;
   MemoryBudget& budget_;
-  Reservation held_;
-  std::vector<std::byte> stored_;  // bytes of the file from stored_at_
+  Reservation held_;       // of the codec's context
+  ReservedBuffer stored_;  // bytes of the file from stored_at_
   ByteOffset stored_at_ = 0;
-  ByteCount stored_bytes_ = 0;  // valid ones
-  std::vector<std::byte> head_;
-  std::vector<std::uint32_t> starts_;
+  ByteCount stored_bytes_ = 0;    // valid ones
+  ReservedBuffer head_, starts_;  // the beginning of a page decompressed; uint32
   CodecContext codec_;
 };
 

@@ -5,12 +5,9 @@
 namespace penstock::parquet {
 namespace {
 
-PandasIndex index_of(const std::string& json, std::uint64_t n_rows) {
-  FileMetadata metadata;
-  metadata.n_rows = n_rows;
-  metadata.key_value["pandas"] = json;
-  return pandas_index(metadata);
-}
+PandasIndex index_of(const std::string& json, std::uint64_t n_rows) { return pandas_index(json, n_rows); }
+
+using Names = std::set<std::string, std::less<>>;
 
 std::string range(const std::string& start, const std::string& stop, const std::string& step) {
   return R"({"index_columns": [{"kind": "range", "name": null, "start": )" + start + R"(, "stop": )" + stop +
@@ -19,11 +16,11 @@ std::string range(const std::string& start, const std::string& stop, const std::
 
 TEST(PandasIndexTest, NamesTheColumnsOfEveryLevel) {
   const PandasIndex one = index_of(R"({"columns": [{"a": []}], "index_columns": ["cell"]})", 3);
-  EXPECT_EQ(one.columns, std::vector<std::string>{"cell"});
+  EXPECT_EQ(one.columns, Names{"cell"});
   EXPECT_TRUE(one.holds("cell"));
   EXPECT_FALSE(one.holds("index_columns"));
   const PandasIndex two = index_of(R"({"index_columns": ["a", "b"], "columns": []})", 3);
-  EXPECT_EQ(two.columns, (std::vector<std::string>{"a", "b"}));
+  EXPECT_EQ(two.columns, (Names{"a", "b"}));
 }
 
 TEST(PandasIndexTest, RangesNumberTheRowsWhenTheyFit) {
@@ -50,7 +47,31 @@ TEST(PandasIndexTest, WhatIsNoDescriptionSaysNothing) {
     EXPECT_EQ(index.start, 0) << json;
     EXPECT_EQ(index.step, 1) << json;
   }
-  EXPECT_TRUE(pandas_index(FileMetadata()).columns.empty());
+}
+
+// What is counted by the million in hostile descriptions is no index.
+TEST(PandasIndexTest, AnIndexHasAtMost64Levels) {
+  std::string levels = "\"l0\"";
+  for (int i = 1; i < 64; ++i) levels += ", \"l" + std::to_string(i) + "\"";
+  EXPECT_EQ(index_of("{\"index_columns\": [" + levels + "]}", 3).columns.size(), 64U);
+  EXPECT_TRUE(index_of("{\"index_columns\": [" + levels + ", \"more\"]}", 3).columns.empty());
+}
+
+// Lists and objects below the levels, and keys of the same name elsewhere, are none.
+TEST(PandasIndexTest, OnlyElementsOfTheListAreLevels) {
+  EXPECT_TRUE(index_of(R"({"index_columns": [["a"], {"name": "b"}]})", 3).columns.empty());
+  EXPECT_TRUE(index_of(R"([{"index_columns": ["a"]}])", 3).columns.empty());
+  EXPECT_EQ(index_of(R"({"index_columns": ["a"], "columns": [{"index_columns": ["b"]}]})", 3).columns,
+            Names{"a"});
+  EXPECT_EQ(index_of(R"({"index_columns": ["a"], "index_columns": ["c"]})", 3).columns, Names{"c"});
+}
+
+TEST(PandasIndexTest, SomeNamesAreAnIndexWithoutADescription) {
+  for (const char* name : {"__index_level_0__", "__index_level_12__", "__null_dask_index__"})
+    EXPECT_TRUE(is_index_name(name)) << name;
+  for (const char* name :
+       {"__index_level___", "__index_level_x__", "index", "__index_level_0", "level_0", ""})
+    EXPECT_FALSE(is_index_name(name)) << name;
 }
 
 }  // namespace

@@ -1,11 +1,5 @@
-// A Parquet file, or a pqdata folder, as a file of a Dataset: which layout its matrix has, and the tables
-// beside it.
-//
-// Layouts are told apart by the columns:
-//   lists     two list columns, genes and values (OpenOptions::genes, ::expressions): Tahoe-100M, Hugging
-//   Face triplets  exactly the flat columns row, col, data, sorted by row: a sparse matrix of pqdata wide
-//   numeric flat columns: one per gene (all of them: a dense matrix of pqdata; beside others: matrix="wide")
-// Columns that hold the index of a DataFrame (pandas_index.h) are no part of a matrix.
+// A Parquet file, or a pqdata folder, as a file of a Dataset: its matrix, whose layout layout.h tells, and
+// the tables beside it.
 //
 // Thread contract: immutable after open. Ownership: keeps its files open.
 #pragma once
@@ -14,32 +8,30 @@
 #include <string>
 #include <vector>
 
-#include "io/file.h"
 #include "parquet/gene_table.h"
-#include "parquet/metadata.h"
-#include "penstock/memory_budget.h"
-#include "penstock/options.h"
-#include "source/opened_file.h"
+#include "penstock/status.h"
+#include "source/format.h"
 
 namespace penstock::parquet {
 
 // What the files of a Dataset share.
-struct OpenContext {
-  FileOpener opener;
-  std::shared_ptr<MemoryBudget> budget;
-  const OpenOptions* options = nullptr;
-  std::size_t n_files = 1;  // how many files there are to open: how closely to look at each follows from it
+struct SharedTables {
   // The gene table, once the first file of lists has looked for it.
   std::shared_ptr<const GeneTable> genes;
-  std::string genes_path;
+  // The names of a wide file's columns, and the table of them, shared with the next files that have the same.
+  std::shared_ptr<const Column> wide_names;
+  std::shared_ptr<const Table> wide_var;
 };
 
 // True for a folder with X.parquet, or layers/ or raw/ of Parquet files, beside obs.parquet.
 bool is_pqdata(const std::string& path);
+// Its matrices: "X", "raw/X", "layers/counts", ...
+std::vector<std::string> pqdata_matrices(const std::string& path);
 
 // `path` is a Parquet file or a pqdata folder. OpenOptions::matrix: "X"; "lists", "triplets" or "wide" when a
 // file could be several; "layers/NAME" and "raw/X" in folders. Errors: not_found (a matrix, a gene table),
 // `unsupported` (what the file is instead), `corrupt`, `budget`.
-Result<std::shared_ptr<const OpenedFile>> open_parquet(const std::string& path, OpenContext& context);
+Result<std::shared_ptr<const OpenedFile>> open_parquet(const std::string& path, const OpenContext& context,
+                                                       SharedTables& tables);
 
 }  // namespace penstock::parquet

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <string>
+
 #include "parquet/page_header.h"
 #include "parquet/testing/encoders.h"
 
@@ -101,6 +104,70 @@ TEST(Thrift, BombsEnd) {
   ThriftReader longer(text);
   EXPECT_TRUE(longer.binary(ThriftReader::kBinary).empty());
   EXPECT_TRUE(longer.truncated());
+}
+
+// Pieces of a few bytes, as small as the reader allows.
+class SmallPieces final : public ThriftPieces {
+ public:
+  SmallPieces(std::span<const std::byte> all, std::size_t piece) : all_(all), piece_(piece) {}
+  std::span<const std::byte> next(std::size_t unread, std::uint64_t pass, std::size_t wanted) override {
+    EXPECT_LE(unread, piece_bytes_);
+    const std::size_t begin = at_ - unread + pass;
+    at_ = std::min(all_.size(), std::max(begin + wanted, begin + piece_));
+    // A buffer of exactly this size, in which the piece before is gone.
+    buffer_.assign(all_.begin() + static_cast<std::ptrdiff_t>(begin),
+                   all_.begin() + static_cast<std::ptrdiff_t>(at_));
+    piece_bytes_ = buffer_.size();
+    return buffer_;
+  }
+  std::uint64_t left() const override { return all_.size() - at_; }
+
+ private:
+  const std::span<const std::byte> all_;
+  const std::size_t piece_;
+  std::size_t at_ = 0, piece_bytes_ = 0;
+  Bytes buffer_;
+};
+
+// What one reader says of a struct: fields, integers and strings, nested; the rest is skipped.
+std::string walk(ThriftReader& in) {
+  std::string out;
+  for (ThriftReader::Field f; in.next_field(&f);) {
+    out += std::to_string(f.id) + "@" + std::to_string(in.position());
+    if (f.type == ThriftReader::kI32) {
+      out += "=" + std::to_string(in.integer(f.type));
+    } else if (f.type == ThriftReader::kBinary && f.id % 2 == 0) {
+      out += "=" + std::string(in.binary(f.type));
+    } else {
+      in.skip(f.type);
+    }
+    out += ";";
+  }
+  return out + in.what() + std::to_string(in.position()) + "," + std::to_string(in.left());
+}
+
+TEST(Thrift, PiecesReadLikeAllAtOnce) {
+  Bytes bytes = page_header();
+  bytes.pop_back();
+  for (int id = 1; id <= 6; ++id) {  // strings that are longer than a piece: every second one is skipped
+    testing::put(bytes, 1 << 4 | 8);
+    testing::varint(bytes, static_cast<std::uint64_t>(7 * id));
+    for (int i = 0; i < 7 * id; ++i) testing::put(bytes, static_cast<std::uint64_t>('a' + i % 26));
+  }
+  testing::put(bytes, 1 << 4 | 7);  // a double
+  for (int i = 0; i < 8; ++i) testing::put(bytes, 1);
+  testing::put(bytes, 0);
+  // Whole, and cut anywhere.
+  for (std::size_t n = 0; n <= bytes.size(); ++n) {
+    const auto part = std::span(bytes).first(n);
+    ThriftReader whole(part);
+    const std::string expected = walk(whole);
+    for (const std::size_t piece : {1, 2, 3, 7, 64}) {
+      SmallPieces pieces(part, piece);
+      ThriftReader in(pieces);
+      EXPECT_EQ(walk(in), expected) << n << " bytes in pieces of " << piece;
+    }
+  }
 }
 
 }  // namespace

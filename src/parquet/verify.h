@@ -1,20 +1,22 @@
-// Decompresses every page of a Parquet file and tells of those that are damaged.
+// Goes through a Parquet file or a pqdata folder: every page, every row of its matrices as an epoch decodes
+// it, every value of the tables beside them.
 //
-// Thread contract: pure functions of an immutable file. Memory: one page, stored and decompressed, reserved
-// from the budget.
+// Thread contract: pure function of immutable files. Memory: metadata from the context's budget; a page,
+// stored and decompressed, or a block of rows from `work`.
 #pragma once
 
-#include "io/file.h"
+#include <string>
+
+#include "parquet/parquet_file.h"
 #include "penstock/memory_budget.h"
 #include "penstock/status.h"
-#include "source/opened_file.h"
+#include "penstock/verify.h"
+#include "source/verify_log.h"
 
 namespace penstock::parquet {
 
-// Column chunks of a file; 0 when its footer cannot be read (verify_file says why).
-std::uint64_t column_chunks(const File& file);
-// Adds to `counts`.
-Status verify_file(const File& file, const OpenedFile::Verifier& verifier, MemoryBudget& budget,
-                   Dataset::VerifyCounts* counts);
+// Errors: a path or matrix that is not there, what the file is when it holds no matrix, `budget`.
+Status verify(const std::string& path, const VerifyOptions& options, OpenContext context, VerifyLog& log,
+              MemoryBudget& work);
 
 }  // namespace penstock::parquet

@@ -12,19 +12,20 @@
 #include <string>
 #include <vector>
 
-#include "parquet/matrix_column.h"
-#include "penstock/memory_budget.h"
-#include "source/row_source.h"
+#include "parquet/group_starts.h"
+#include "parquet/matrix_source.h"
+#include "penstock/column.h"
 
 namespace penstock::parquet {
 
 struct WideColumns {
   std::shared_ptr<const File> file;
-  std::vector<std::size_t> columns;  // numbers of the columns, in the order of the matrix
-  std::string label;                 // "x.parquet: 2,000 columns"
+  std::vector<std::size_t> columns;     // numbers of the columns, in the order of the matrix
+  std::shared_ptr<const Column> names;  // likewise their names; files with the same share them
+  std::string label;                    // "x.parquet: 2,000 columns"
 };
 
-class WideSource final : public RowSource, public std::enable_shared_from_this<WideSource> {
+class WideSource final : public MatrixSource {
  public:
   // The dense scratch of one row group may take so much.
   static constexpr ByteCount kMostScratch = ByteCount{1} << 30;
@@ -33,42 +34,46 @@ class WideSource final : public RowSource, public std::enable_shared_from_this<W
   static Result<std::shared_ptr<const WideSource>> open(const FileMetadata& metadata, WideColumns columns,
                                                         MemoryBudget& index_budget);
 
-  const SourceTraits& traits() const override { return traits_; }
-  const std::string& label() const override { return columns_.label; }
-  RowIndex cut(RowIndex first, RowIndex target) const override;
-  ReadCost cost(std::span<const RowRange> wanted) const override;
   std::uint64_t most_entries(RowRange rows) const override { return rows.size() * traits_.n_cols; }
-  Status requests(std::span<const RowRange> wanted, Heads heads, RequestList& list) const override;
   Status decode(std::span<const RowRange> wanted, const Fetched& fetched, Scratch& scratch,
                 RowSink& sink) const override;
-  ByteCount scratch_bytes(RowIndex max_rows) const override;
-  // Everything is resident.
-  ByteCount resident_bytes() const override { return 0; }
-  Result<std::shared_ptr<const RowSource>> resident(MemoryBudget& budget) const override;
 
  private:
-  struct Layout;
+  struct Parts;
   class Decoder;
   struct Chunk {
     ByteOffset begin = 0, end = 0;
   };
 
-  WideSource() = default;
-  Layout layout() const;
-  std::size_t group_of(RowIndex row) const;
+  WideSource(std::shared_ptr<const File> file, std::string label, std::shared_ptr<const Column> names)
+      : MatrixSource(std::move(file), std::move(label)), names_(std::move(names)) {}
+  RowIndex nearest_boundary(RowIndex at) const override { return groups_.nearest(at); }
+  RowIndex boundary_after(RowIndex first, RowIndex) const override {
+    return groups_.end(groups_.group_of(first));
+  }
+  // All columns are one side: a row group is read whole.
+  std::size_t n_sides() const override { return 1; }
+  const MatrixColumn& side(std::size_t) const override { return first_; }
+  void add_requests(std::size_t side, std::span<const RowRange> wanted, RequestList& list) const override;
+  ByteCount own_scratch() const override;
+  ByteCount codec_scratch() const override { return codec_bytes_; }
+  Parts parts(Carver& memory) const;
+  Status take_columns(const FileMetadata& metadata, std::span<const std::size_t> numbers);
+  void take_groups(const FileMetadata& metadata, std::span<const std::size_t> numbers);
+  Status fill_traits(RowIndex n_rows);
+  std::size_t n_cols() const { return max_def_.size(); }
   const Chunk& chunk(std::size_t group, std::size_t column) const {
-    return chunks_[group * columns_.columns.size() + column];
+    return chunks_[group * n_cols() + column];
   }
 
-  WideColumns columns_;
-  MatrixColumn first_;              // of all: their type and codec
-  std::vector<std::string> paths_;  // of the columns, for messages
-  std::vector<std::uint8_t> max_def_;
-  std::vector<RowIndex> first_row_;  // of row groups, and one behind the last
-  std::vector<Chunk> chunks_;        // by row group, then column
+  const std::shared_ptr<const Column> names_;
+  MatrixColumn first_;                 // of all: their type, and what all of them need
+  std::vector<std::uint8_t> max_def_;  // of each column
+  std::vector<Compression> codecs_;    // likewise
+  ByteCount codec_bytes_ = 0;          // what a codec's context takes, at most
+  GroupStarts groups_;                 // by rows
+  std::vector<Chunk> chunks_;          // by row group, then column
   RowIndex largest_group_ = 0;
-  SourceTraits traits_;
-  Reservation held_;
 };
 
 }  // namespace penstock::parquet

@@ -2,9 +2,9 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "penstock/plan.h"
+#include "plan/record_json.h"
 
 namespace penstock {
 namespace {
@@ -20,14 +20,35 @@ std::string seconds_text(double s) {
   return fmt::format("{:.1f} h", s / 3600);
 }
 
+// The texts count files, cells, rows, blocks, threads and batches: "es" is for the last ones.
 std::string plural(std::uint64_t n, std::string_view one) {
   const std::string_view ending = n == 1 ? "" : one.ends_with("ch") ? "es" : "s";
   return fmt::format("{} {}{}", format_count(n), one, ending);
 }
 
+std::string dense_text(const Plan& plan) {
+  const std::string bytes = format_bytes(plan.dense_bytes);
+  switch (plan.dense_buffers) {
+    case 0:
+      return fmt::format(
+          "batch.dense() takes {} of fresh memory each time, since no buffer of that size fits into the "
+          "budget; batch.dense(out=) takes none",
+          bytes);
+    case 1:
+      return fmt::format(
+          "batch.dense() fills a buffer of {} that is kept, or fresh memory while the result before is in "
+          "use",
+          bytes);
+    default:
+      return fmt::format("batch.dense() fills one of {} buffers of {} that are kept", plan.dense_buffers,
+                         bytes);
+  }
+}
+
 }  // namespace
 
 std::string Plan::summary() const {
+  // The first line stands alone, in a log or under a progress bar, so it holds what a person would ask first.
   std::string text =
       fmt::format("{} \u00b7 {} \u00b7 {} \u2192 window {}, {} \u00b7 {}", plural(n_files, "file"),
                   plural(n_rows, "cell"), format_bytes(memory), plural(window_rows, "cell"),
@@ -42,11 +63,16 @@ std::string Plan::to_text() const {
       "  data     {} x {} in {}; an epoch reads {} in {} ({:.2f}x the selection's chunks) and decodes {}\n",
       format_count(n_rows), format_count(n_cols), plural(n_files, "file"), format_bytes(bytes_to_read),
       plural(requests, "request"), read_amplification, format_bytes(bytes_to_decode));
-  if (read_amplification > kScattered && n_selected < n_rows_of_files) {
+  // Without a selection the amplification has another cause, small blocks, and this advice would not help.
+  if (read_amplification > kScattered && n_selected < n_rows_of_files && passes == 0) {
     t += fmt::format(
         "           reads {:.1f} times the bytes of its rows: the selected {} of {} rows lie scattered among "
         "others; split(unit=256) keeps runs together\n",
         read_amplification, format_count(n_selected), format_count(n_rows_of_files));
+  }
+  if (passes > 0) {
+    t += fmt::format("  passes   {} an epoch over what is stored by columns (CSC), {} each\n",
+                     format_count(passes), format_bytes(pass_bytes));
   }
   if (n_selected < n_rows_of_files) {
     const double share = bytes_of_all_rows == 0 ? 0
@@ -78,8 +104,7 @@ std::string Plan::to_text() const {
     if (ramp_batches > 0) {
       t += fmt::format(
           "           the first epoch's windows grow from small ones: {} of it are mixed less, the first "
-          "worth {} or "
-          "more\n",
+          "worth {} or more\n",
           plural(ramp_batches, "batch"), format_count(static_cast<std::uint64_t>(first_q_eff)));
     }
   } else {
@@ -91,9 +116,15 @@ std::string Plan::to_text() const {
                    world_size > 1 ? fmt::format(", rank {} of {}", rank, world_size) : "",
                    format_count(first_window_rows),
                    first_batch_seconds > 0 ? fmt::format(", ~{}", seconds_text(first_batch_seconds)) : "");
-  t += fmt::format("  engine   {}, {}; row offsets and codes {}\n", plural(threads, "decode thread"),
-                   plural(io_threads, "reader"), resident_rows ? "in memory" : "re-read with each block");
+  const auto kept = [](bool in_memory) { return in_memory ? "in memory" : "re-read with each block"; };
+  t += fmt::format("  engine   {}, {}; row offsets {}", plural(threads, "decode thread"),
+                   plural(io_threads, "reader"),
+                   resident_offsets == resident_labels
+                       ? fmt::format("and codes {}", kept(resident_labels))
+                       : fmt::format("{}, codes {}", kept(resident_offsets), kept(resident_labels)));
+  t += "\n";
   t += fmt::format("  memory   {} =", format_bytes(memory));
+  // The tags must add up to the budget for a reader who checks, so what is free is one of the terms.
   std::uint64_t sum = 0;
   for (std::size_t i = 0; i < kMemoryTags; ++i) {
     if (memory_by_tag[i] == 0) continue;
@@ -106,63 +137,16 @@ std::string Plan::to_text() const {
       fmt::format("\n           a batch is {} (at most {}), {} can exist at once; a cell in the window ~{}\n",
                   format_bytes(slot_bytes), format_bytes(slot_bytes_max), format_count(slots),
                   format_bytes(compact_row_bytes));
-  for (const auto& note : notes) t += "  note     " + note + "\n";
+  if (dense_bytes > 0) t += "           " + dense_text(*this) + "\n";
+  for (const auto& note : notes) t += "  note     " + note.text + "\n";
   return t;
 }
 
 std::string Plan::to_json() const {
-  nlohmann::ordered_json j;
-  j["summary"] = summary();
-  j["n_files"] = n_files;
-  j["n_rows"] = n_rows;
-  j["n_selected"] = n_selected;
-  j["n_cols"] = n_cols;
-  j["sampled"] = sampled;
-  j["balance"] = balance;
-  j["weights"] = weights;
-  j["epochs_per_pass"] = epochs_per_pass;
-  j["most_copies"] = most_copies;
-  j["distinct_rows"] = distinct_rows;
-  j["copies_per_window"] = copies_per_window;
-  j["shuffle"] = shuffle;
-  j["seed"] = seed;
-  j["batch_size"] = batch_size;
-  j["block_rows"] = block_rows;
-  j["n_blocks"] = n_blocks;
-  j["window_rows"] = window_rows;
-  j["blocks_per_window"] = blocks_per_window;
-  j["q_eff"] = q_eff;
-  j["ramp_batches"] = ramp_batches;
-  j["first_q_eff"] = first_q_eff;
-  j["rank"] = rank;
-  j["world_size"] = world_size;
-  j["rows_this_rank"] = rows_this_rank;
-  j["n_batches"] = n_batches;
-  j["format"] = format;
-  j["dtype"] = dtype;
-  j["threads"] = threads;
-  j["io_threads"] = io_threads;
-  j["slots"] = slots;
-  j["slot_bytes"] = slot_bytes;
-  j["slot_bytes_max"] = slot_bytes_max;
-  j["compact_row_bytes"] = compact_row_bytes;
-  j["resident_rows"] = resident_rows;
-  j["bytes_to_read"] = bytes_to_read;
-  j["bytes_to_decode"] = bytes_to_decode;
-  j["requests"] = requests;
-  j["n_rows_of_files"] = n_rows_of_files;
-  j["bytes_of_selection"] = bytes_of_selection;
-  j["bytes_of_all_rows"] = bytes_of_all_rows;
-  j["read_amplification"] = read_amplification;
-  j["seconds_per_epoch"] = seconds_per_epoch;
-  j["first_window_rows"] = first_window_rows;
-  j["first_batch_seconds"] = first_batch_seconds;
-  j["memory"] = memory;
-  for (std::size_t i = 0; i < kMemoryTags; ++i) {
-    j["memory_by_tag"][std::string(memory_tag_name(static_cast<MemoryTag>(i)))] = memory_by_tag[i];
-  }
-  j["notes"] = notes;
-  return j.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  plan::Json json;
+  json["summary"] = summary();
+  plan::add_fields(json, *this);
+  return plan::json_text(json, 2);
 }
 
 }  // namespace penstock

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/checked.h"
 #include "base/permutation.h"
 #include "memory/reserve_for.h"
 #include "plan/tape.h"
@@ -11,14 +12,32 @@
 namespace penstock::plan {
 namespace {
 
+// An epoch that was begun with 2 ranks and goes on with 3. What the 2 ranks have not delivered is put one
+// behind the other, and this *line* is shared out among the 3 as a tape is:
+//
+//     stage 1, the tape    rank 0: 0 ........ 49        rank 1: 50 ....... 99     10 batches of 5 rows each
+//     after 4 batches      rows left: the rest of 0's open window, 0's rows not begun, the same of 1
+//     stage 2, the line    0 ........................ 59    rank 0: 0..19, rank 1: 20..39, rank 2: 40..59
+//
+// The line is not kept as row numbers. A rank's rest is a piece of an open window, of which the permutation
+// says what was delivered, and then one run of rows; so a line of a billion rows is a few thousand single
+// rows and some runs (TapeRuns). With a third stage the line of the second is the "tape" of which the third's
+// rows are numbers: collect() goes back through the stages until it is at the tape itself.
+
 using Lines = std::span<const Stage>;
 
 // Windows of a run's first epoch ramp up, and so do those of a run that begins with other ranks.
 bool ramps(const EpochRule& rule, std::size_t stage) { return rule.epoch == 0 || stage > 0; }
 
-// Where a rank stood when its stage ended.
+// Where a rank stood when its stage ended. Example: window 0 is delivered, window 1 open, window 2 not begun.
+//
+//     | window 0  | window 1      | window 2  | left out |
+//       delivered   `skip` of it  ^ next                 ^ end
+//
+// `skip` counts places of the permuted window. `end` is not where the rank would have stopped: rows that
+// drop_last left out of this stage are part of what it leaves, since the next stage cuts batches anew.
 struct Stop {
-  Window window;           // the open one; no rows when it stopped between two
+  WindowSpan window;       // the open one; no rows when it stopped between two
   std::uint64_t skip = 0;  // places of it that were delivered
   std::uint64_t next = 0;  // rows from here to `end` were not begun
   std::uint64_t end = 0;   // of the rank's rows, those that drop_last leaves out included
@@ -32,31 +51,60 @@ Stop stop_of(const EpochRule& rule, std::uint64_t n_rows, const Stage& stage, st
   Stop stop;
   stop.end = rank_share(n_rows, rank, stage.world_size, rule.batch_size, false).last;
   stop.next = share.last;
-  WindowSequence windows(share, rule.batch_size, rule.window_rows, ramp);
+  WindowSequence windows(share, rule.window_rows, ramp);
+  // The window that evens out ranks repeats a row that was delivered before, and leaves nothing.
   const std::uint64_t batches = windows.skip(stage.batches_done);
   if (const auto window = windows.next(); window && !window->repeat) {
     stop.next = window->first;
     if (batches > 0) {
       stop.window = *window;
-      stop.skip = batches * rule.batch_size;
+      stop.skip = window->before(batches);
       stop.next += window->rows;
     }
   }
   return stop;
 }
 
-// Rows that a stage leaves of `n_rows`.
+// Rows that a stage leaves of `n_rows`. Not by asking every rank: with world sizes up to a million a lineage
+// of a thousand stages would take forever to check. Ranks with equal shares have done equal numbers of rows,
+// so one of each sort is asked.
 std::uint64_t rows_left(const EpochRule& rule, std::uint64_t n_rows, const Stage& stage) {
-  // Shares have one of two sizes; with drop_last no more is delivered than the smaller one holds.
-  const std::uint64_t done = stage.batches_done * rule.batch_size;
-  const std::uint64_t size = n_rows / stage.world_size, larger = n_rows % stage.world_size;
-  return n_rows - (stage.world_size - larger) * std::min(size, done) -
-         larger * std::min(size + (rule.drop_last ? 0 : 1), done);
+  // Shares have one of two sizes, the larger one at the end.
+  const std::uint64_t larger = n_rows % stage.world_size;
+  const auto done = [&](std::uint32_t rank) {
+    return rank_share(n_rows, rank, stage.world_size, rule.batch_size, rule.drop_last)
+        .batches()
+        .before(stage.batches_done);
+  };
+  return n_rows - (stage.world_size - larger) * done(0) - larger * done(stage.world_size - 1);
+}
+
+// Whether what a rank has done in a stage is the same as when every batch but the last was full.
+bool same_as_before(const EpochRule& rule, std::uint64_t n_rows, const Stage& stage, std::uint32_t rank,
+                    bool ramp) {
+  const Share share = rank_share(n_rows, rank, stage.world_size, rule.batch_size, rule.drop_last);
+  const BatchCut cut = share.batches();
+  if (rule.drop_last || cut.size == 1 || stage.batches_done == 0) return true;
+  if (share.n_batches != ceil_div(ceil_div(n_rows, stage.world_size), cut.size)) return false;
+  if (cut.n < 2 || cut.before(cut.n - 1) == (cut.n - 1) * cut.size) return true;
+  // One row was left for the last batch, or none. With one the windows were the same, unless one ends between
+  // the last two batches.
+  if (cut.rows != (cut.n - 1) * cut.size + 1 || stage.batches_done + 2 > cut.n) return false;
+  WindowSequence windows(share, rule.window_rows, ramp);
+  windows.skip(cut.n - 2);
+  const auto window = windows.next();
+  return window->first_batch + window->n_batches == cut.n;
 }
 
 // Appends the tape rows behind rows [first, last) of what the stages leave; no stage: of the tape.
+//
+// The ranks of the last stage come one after the other. Of each there is first what its open window has left:
+// the window's rows are collected from the stages before (a window of stage 2 is a piece of a line, too), and
+// the window's own permutation says which of them have been delivered: those whose place is below `skip`.
+// Then the rows that it had not begun, which are one piece of the line before.
 Status collect(const EpochRule& rule, Lines stages, std::uint64_t first, std::uint64_t last,
                MemoryBudget& budget, TapeRuns* out) {
+  // The recursion is as deep as there are stages before; each call goes to one stage fewer.
   if (first >= last) return {};
   if (stages.empty()) return out->add(first, last);
   const Lines before = stages.first(stages.size() - 1);
@@ -66,8 +114,10 @@ Status collect(const EpochRule& rule, Lines stages, std::uint64_t first, std::ui
   for (std::uint32_t rank = 0; rank < stage.world_size && at < last; ++rank) {
     const Stop stop = stop_of(rule, n_rows, stage, rank, ramps(rule, before.size()));
     const std::uint64_t rest = at + stop.in_window(), end = at + stop.rows();
+    // Of the other ranks only their stops are worked out. A rank collects of those whose rest lies in its own
+    // share.
     if (first < rest && at < last) {
-      const Window& window = stop.window;
+      const WindowSpan& window = stop.window;
       TapeRuns rows(&budget, window.first);
       PENSTOCK_RETURN_IF_ERROR(
           collect(rule, before, window.first, window.first + window.rows, budget, &rows));
@@ -95,6 +145,8 @@ Status collect(const EpochRule& rule, Lines stages, std::uint64_t first, std::ui
 }  // namespace
 
 Status TapeRuns::add(std::uint64_t first, std::uint64_t last) {
+  // Rows that follow each other on the tape as on the line make one run. Most of the line is not begun, and
+  // so is in long runs; single rows come from open windows.
   if (!runs_.empty() && runs_.back().tape + (last_ - runs_.back().line) == first) {
     last_ += last - first;
     return {};
@@ -127,10 +179,12 @@ std::uint64_t TapeRuns::line_row(std::uint64_t tape_row) const {
   if (after == runs_.begin()) return last_;
   const auto run = static_cast<std::size_t>(after - runs_.begin()) - 1;
   const std::uint64_t row = runs_[run].line + (tape_row - runs_[run].tape);
+  // A row between two runs is not on the line: counted from the run before it, it lies behind that run's end.
   return row < end(run) ? row : last_;
 }
 
 Lineage continue_lineage(Lineage lineage, std::uint32_t world_size) {
+  // A run that was started and stopped before its first batch has left no trace in the order.
   while (!lineage.empty() && lineage.back().batches_done == 0) lineage.pop_back();
   if (lineage.empty() || lineage.back().world_size != world_size) lineage.push_back({world_size, 0});
   return lineage;
@@ -142,6 +196,8 @@ Status check_lineage(const EpochRule& rule, Lines lineage, bool* complete) {
   for (std::size_t i = 0; i < lineage.size(); ++i) {
     const Stage& stage = lineage[i];
     if (stage.world_size == 0) return Status::invalid_argument("a lineage with a stage of 0 ranks");
+    // Of rank 0, but all ranks have as many: rank_share() makes sure of it. So one number per stage
+    // says where every rank stands.
     const std::uint64_t batches =
         rank_share(n_rows, 0, stage.world_size, rule.batch_size, rule.drop_last).n_batches;
     const bool is_last = i + 1 == lineage.size();
@@ -154,6 +210,27 @@ Status check_lineage(const EpochRule& rule, Lines lineage, bool* complete) {
           format_count(n_rows)));
     }
     if (is_last) *complete = stage.batches_done == batches;
+    n_rows = rows_left(rule, n_rows, stage);
+  }
+  return {};
+}
+
+Status check_old_batches(const EpochRule& rule, Lines lineage) {
+  std::uint64_t n_rows = rule.n_rows;
+  for (std::size_t i = 0; i < lineage.size(); ++i) {
+    const Stage& stage = lineage[i];
+    if (stage.world_size == 0) break;  // check_lineage() says so
+    // Shares have one of two sizes; the first and the last rank have one each.
+    for (const std::uint32_t rank : {0U, stage.world_size - 1}) {
+      if (same_as_before(rule, n_rows, stage, rank, ramps(rule, i))) continue;
+      return Status::invalid_argument(
+          fmt::format("the checkpoint is of an earlier version of Penstock, which ended an epoch of {} rows "
+                      "on {} rank{} in a batch of one row; now the last batches share their rows, so what is "
+                      "left of epoch {} would not be the rows that were to come. Begin an epoch instead: "
+                      "set_epoch({}) repeats this one, set_epoch({}) goes on with the next",
+                      format_count(n_rows), stage.world_size, stage.world_size == 1 ? "" : "s", rule.epoch,
+                      rule.epoch, rule.epoch + 1));
+    }
     n_rows = rows_left(rule, n_rows, stage);
   }
   return {};

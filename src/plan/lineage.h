@@ -78,6 +78,10 @@ Lineage continue_lineage(Lineage lineage, std::uint32_t world_size);
 // batches than there were; `complete`: nothing is left to deliver. Of every stage but the last something is.
 Status check_lineage(const EpochRule& rule, std::span<const Stage> lineage, bool* complete);
 
+// For a lineage of a version in which the last batch could have a single row (Note [No lone row]): an error
+// when what was done would not be the same batches today.
+Status check_old_batches(const EpochRule& rule, std::span<const Stage> lineage);
+
 // Rows of the line that the last stage shares out (the whole tape, for one stage). The lineage is checked.
 std::uint64_t rows_to_share(const EpochRule& rule, std::span<const Stage> lineage);
 

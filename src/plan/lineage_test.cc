@@ -22,7 +22,7 @@ std::shared_ptr<MemoryBudget> ample() { return MemoryBudget::create(100'000'000)
 std::vector<Rows> batches_of(const EpochRule& rule, const Rows& line, std::uint32_t rank, std::uint32_t world,
                              bool ramp) {
   const Share share = rank_share(line.size(), rank, world, rule.batch_size, rule.drop_last);
-  WindowSequence windows(share, rule.batch_size, rule.window_rows, ramp);
+  WindowSequence windows(share, rule.window_rows, ramp);
   std::vector<Rows> out;
   while (const auto window = windows.next()) {
     const KeyedPermutation places(window->rows, window_key(rule.seed, rule.epoch, window->first));
@@ -31,13 +31,15 @@ std::vector<Rows> batches_of(const EpochRule& rule, const Rows& line, std::uint3
       rows[rule.shuffle ? places(i) : i] = line[window->first + i];
     if (window->repeat) rows.clear();
     for (std::uint64_t b = 0; b < window->n_batches; ++b) {
-      const auto first = std::min<std::size_t>(rows.size(), b * rule.batch_size);
-      const auto last = std::min<std::size_t>(rows.size(), first + rule.batch_size);
+      const auto first = std::min<std::size_t>(rows.size(), window->before(b));
+      const auto last = std::min<std::size_t>(rows.size(), window->before(b + 1));
       out.emplace_back(rows.begin() + static_cast<std::ptrdiff_t>(first),
                        rows.begin() + static_cast<std::ptrdiff_t>(last));
     }
   }
   EXPECT_EQ(out.size(), share.n_batches);
+  if (rule.batch_size > 1 && share.rows() > 1)
+    for (const Rows& batch : out) EXPECT_NE(batch.size(), 1U) << "a batch of one row";
   return out;
 }
 
@@ -108,7 +110,7 @@ std::uint64_t expect_shares(const EpochRule& rule, const Lineage& lineage, const
 
 TEST(Lineage, WhatIsLeftIsSharedOutExactlyOnce) {
   for (const std::uint64_t n : {1, 7, 64, 251}) {
-    for (const std::uint64_t q : {1, 4, 9}) {
+    for (const std::uint64_t q : {1, 2, 3, 4, 9}) {
       for (std::uint32_t before = 1; before <= 17; ++before) {
         EpochRule rule{.n_rows = n, .batch_size = q, .window_rows = 3 * q, .seed = 5, .epoch = n % 2};
         const std::uint64_t batches = rank_share(n, 0, before, q, false).n_batches;
@@ -217,6 +219,75 @@ TEST(Lineage, ImpossibleOnesAreRefused) {
   EXPECT_THAT(check_lineage(rule, Lineage{{2, 3}, {1, 9}}, &complete).message(), HasSubstr("40 rows"));
 }
 
+// What ranks had done when the last batch was whatever was left, at least one row.
+std::vector<Rows> old_batches(const EpochRule& rule, std::uint32_t rank, std::uint32_t world) {
+  const Rows line = whole(rule.n_rows);
+  Share share = rank_share(rule.n_rows, rank, world, 1, false);
+  const std::uint64_t rows = share.rows(), q = rule.batch_size;
+  const std::uint64_t batches = (rows + q - 1) / q;
+  std::vector<Rows> out;
+  // Windows were cut as now, of that many batches.
+  std::uint64_t row = share.first, index = 0;
+  const std::uint64_t per_window = rule.window_rows / q, eighths[] = {1, 2, 4, 6};
+  for (std::uint64_t left = batches; left > 0; ++index) {
+    const std::uint64_t windows = (left + per_window - 1) / per_window;
+    std::uint64_t n = (left + windows - 1) / windows;
+    if (rule.epoch == 0 && index < 4) n = std::clamp<std::uint64_t>(per_window * eighths[index] / 8, 1, n);
+    left -= n;
+    const std::uint64_t last = std::min(share.last, row + n * q);
+    const KeyedPermutation places(last - row, window_key(rule.seed, rule.epoch, row));
+    Rows in_order(last - row);
+    for (std::uint64_t i = 0; i < in_order.size(); ++i) in_order[places(i)] = line[row + i];
+    for (std::uint64_t first = 0; first < in_order.size(); first += q) {
+      const auto end = std::min<std::uint64_t>(in_order.size(), first + q);
+      out.emplace_back(in_order.begin() + static_cast<std::ptrdiff_t>(first),
+                       in_order.begin() + static_cast<std::ptrdiff_t>(end));
+    }
+    row = last;
+  }
+  return out;
+}
+
+// A checkpoint of such a version goes on exactly where the same batches were delivered, and is refused where
+// not.
+TEST(Lineage, OldCheckpointsGoOnOrAreRefused) {
+  std::uint64_t accepted = 0, refused = 0;
+  for (const std::uint64_t n : {33, 40, 64, 65, 66, 67, 97, 129, 130, 131}) {
+    for (const std::uint32_t world : {1, 2, 3}) {
+      for (const std::uint64_t q : {2, 3, 8, 16}) {
+        for (const std::uint64_t windows : {1, 3, 40}) {
+          for (const std::uint64_t epoch : {0, 1}) {
+            const EpochRule rule{n, q, windows * q, false, true, 7, epoch};
+            const std::uint64_t batches = ((n + world - 1) / world + q - 1) / q;
+            for (std::uint64_t done = 1; done < batches; ++done) {
+              const Status status = check_old_batches(rule, Lineage{{world, done}});
+              if (!status.ok()) {
+                EXPECT_EQ(status.code(), StatusCode::invalid_argument);
+                EXPECT_THAT(status.message(), HasSubstr("earlier version"));
+                ++refused;
+                continue;
+              }
+              ++accepted;
+              for (std::uint32_t rank = 0; rank < world; ++rank) {
+                const auto before = old_batches(rule, rank, world);
+                const auto now = batches_of(rule, whole(n), rank, world, epoch == 0);
+                ASSERT_LE(done, now.size());
+                for (std::uint64_t b = 0; b < std::min<std::uint64_t>(done, before.size()); ++b)
+                  ASSERT_EQ(now[b], before[b])
+                      << n << " rows, " << world << " ranks, " << q << " a batch, " << b;
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+  EXPECT_GT(accepted, 1000U);
+  EXPECT_GT(refused, 1000U) << "most numbers above are such";
+  EXPECT_TRUE(check_old_batches({.n_rows = 33, .batch_size = 32, .drop_last = true}, Lineage{{1, 1}}).ok());
+  EXPECT_TRUE(check_old_batches({.n_rows = 33, .batch_size = 1, .window_rows = 8}, Lineage{{2, 4}}).ok());
+}
+
 TEST(Lineage, MemoryIsReservedBeforeItIsTaken) {
   const EpochRule rule{.n_rows = 1'000'000, .batch_size = 10, .window_rows = 500'000, .epoch = 1};
   const Lineage lineage = {{1, 25'000}, {2, 0}};
@@ -238,7 +309,7 @@ TEST(WindowSequence, SkipsToTheWindowThatHoldsABatch) {
   for (const std::uint64_t rows : {1, 95, 1000}) {
     const Share share = rank_share(rows, 1, 3, 5, false);
     for (std::uint64_t done = 0; done < share.n_batches; ++done) {
-      WindowSequence plain(share, 5, 40, true), skipped(share, 5, 40, true);
+      WindowSequence plain(share, 40, true), skipped(share, 40, true);
       const std::uint64_t inside = skipped.skip(done);
       auto expected = plain.next();
       while (expected->first_batch + expected->n_batches <= done) expected = plain.next();
@@ -250,7 +321,7 @@ TEST(WindowSequence, SkipsToTheWindowThatHoldsABatch) {
       }
       EXPECT_FALSE(expected);
     }
-    WindowSequence over(share, 5, 40, true);
+    WindowSequence over(share, 40, true);
     EXPECT_EQ(over.skip(share.n_batches), 0u);
     EXPECT_FALSE(over.next());
   }

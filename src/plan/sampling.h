@@ -1,12 +1,12 @@
 // Which rows an epoch holds and how often, where that is not every row once: weights, balance, epoch_size.
 //
-// The systematic rule. Every selected row has a weight, a whole number; blocks laid end to end make a line as
-// long as their weights together, the `mass`. An epoch of T rows puts T points on it, mass / T apart, the
-// first at an offset that changes from epoch to epoch: as many as fall on a block are its copies. So a block
-// comes as often as its weights say to within one, and the number of rows is T exactly. The same inside a
-// block: a row of weight w comes floor(T w / mass) times, and once more for those on which the points of a
-// second such line fall, of what is left of the weights: over all epochs T w / mass. (Systematic sampling:
-// Madow, W. G. and L. H., 1944.) Both lines have an order of their own, and the second an offset per block:
+// Note [Systematic sampling]. Every selected row has a weight, a whole number; blocks laid end to end make an
+// axis as long as their weights together, the `mass`. An epoch of T rows puts T points on it, mass / T apart,
+// the first at an offset that changes from epoch to epoch: as many as fall on a block are its copies. So a
+// block comes as often as its weights say to within one, and the number of rows is T exactly. The same inside
+// a block: a row of weight w comes floor(T w / mass) times, and once more for those on which the points of a
+// second such axis fall, of what is left of the weights: over all epochs T w / mass. (Systematic sampling:
+// Madow, W. G. and L. H., 1944.) Both axes have an order of their own, and the second an offset per block:
 // in file order the points' spacing could meet a pattern of the file - every fifth cell of a class - and miss
 // that class.
 //
@@ -17,7 +17,8 @@
 //    thousands.
 //  - Visits. Where the rows of a block come many times over (a rare class, balanced), its copies in a row
 //    would fill windows with a handful of cells. A block is visited several times instead, at unrelated
-//    places of the tape, and a visit takes every so-manieth copy. Cost: at most a quarter of a pass more.
+//    places of the tape, and of three visits, say, each takes every third copy. Cost: at most a quarter of a
+//    pass more.
 //
 // Thread contract: immutable, pure functions. Memory: 16 bytes a block, reserved under `index` before they
 // are taken.
@@ -42,7 +43,7 @@ class Sampling {
  public:
   // Without any mass, which set_mass() gives to each block.
   static Result<Sampling> reserve(std::uint64_t n_blocks, std::uint64_t seed, MemoryBudget& budget);
-  void set_mass(std::uint64_t block, std::uint64_t mass) { before_[line_(block) + 1] = mass; }
+  void set_mass(std::uint64_t block, std::uint64_t mass) { before_[axis_(block) + 1] = mass; }
   // What epochs are asked for.
   struct Ask {
     std::uint64_t epoch_size = 0;
@@ -58,12 +59,12 @@ class Sampling {
   std::uint64_t pass_rows() const { return epoch_size_ * epochs_per_pass_; }
   std::uint64_t mass() const { return before_.back(); }
   std::uint64_t n_blocks() const { return before_.size() - 1; }
-  // Where a block lies on the line.
+  // Where a block lies on the axis.
   struct Stretch {
     std::uint64_t first = 0, last = 0;
   };
   Stretch stretch(std::uint64_t block) const {
-    const std::uint64_t place = line_(block);
+    const std::uint64_t place = axis_(block);
     return {before_[place], before_[place + 1]};
   }
   // Visits of all blocks: places of a pass's tape.
@@ -79,10 +80,10 @@ class Sampling {
   std::uint64_t bytes() const { return held_.bytes(); }
 
  private:
-  Sampling(std::uint64_t n_blocks, std::uint64_t key) : line_(n_blocks, key) {}
+  Sampling(std::uint64_t n_blocks, std::uint64_t key) : axis_(n_blocks, key) {}
   std::uint64_t epoch_size_ = 0, epochs_per_pass_ = 1;
-  KeyedPermutation line_;                      // of blocks
-  std::vector<std::uint64_t> before_;          // mass before each place of the line
+  KeyedPermutation axis_;                      // of blocks
+  std::vector<std::uint64_t> before_;          // mass before each place of the axis
   std::vector<std::uint64_t> first_visit_{0};  // visits before each block
   Reservation held_;
 };
@@ -91,7 +92,7 @@ class Sampling {
 class Copies {
  public:
   Copies(const Sampling* sampling, std::uint64_t seed, std::uint64_t epoch);
-  // Copies of all rows before a mass on the line.
+  // Copies of all rows before a mass on the axis.
   std::uint64_t before(std::uint64_t mass) const {
     return static_cast<std::uint64_t>((static_cast<unsigned __int128>(mass) * pass_rows_ + offset_) / mass_);
   }

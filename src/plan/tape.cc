@@ -1,10 +1,20 @@
+// An example: three blocks of 4, 3 and 5 rows, in the order 2, 0, 1.
+//
+//     tape rows    0 . . . . 5 . . . 9 . .
+//                  | block 2 | blk 0 | b 1|
+//
+// A cursor that begins at row 6 with the limit 10 gives two segments: rows 1 to 3 of block 0, at tape row 6,
+// and row 0 of block 1, at tape row 9. The next call with the limit 12 goes on with rows 1 and 2 of block 1.
+// Windows and ranks are limits, so they may cut a block, and both sides of the cut read it.
+
 #include "plan/tape.h"
 
 #include <algorithm>
 
 namespace penstock::plan {
 namespace {
-// Streams of mix(): one for blocks, one for rows in windows.
+// Streams of mix(): one for blocks, one for rows in windows. With one stream for both, the order of rows
+// would follow from that of blocks. (The numbers are "blocks" and "window" in ASCII.)
 constexpr std::uint64_t kBlockStream = 0x626c6f636b73;
 constexpr std::uint64_t kWindowStream = 0x77696e646f77;
 }  // namespace
@@ -18,9 +28,13 @@ Tape::Tape(const BlockTable* blocks, bool shuffle, std::uint64_t seed, std::uint
              mix(seed, kBlockStream, sampling == nullptr ? epoch : epoch / sampling->epochs_per_pass())) {
   if (sampling_ == nullptr) return;
   copies_.emplace(sampling_, seed, epoch);
+  // The epochs of a pass share one order of blocks and one set of copies; each takes its slice.
   rows_before_ = epoch % sampling_->epochs_per_pass() * sampling_->epoch_size();
 }
 
+// The tape is not kept either: place p of it is block order_(p), and whether rows come once or by their
+// weights is asked when the place is reached. A cursor goes forward only, so that the rows before a place are
+// a sum that it carries along.
 Tape::Place Tape::at(std::uint64_t place) const {
   const std::uint64_t number = shuffle_ ? order_(place) : place;
   if (sampling_ == nullptr) return {{number}, (*blocks_)[number].selected};
@@ -57,12 +71,15 @@ bool TapeCursor::next(std::uint64_t limit, Segment* segment) {
   return true;
 }
 
+// On the line of a resumed epoch a block's rows may be in several runs: those that other ranks have delivered
+// are missing. They are one segment all the same, which begins with the first and counts the rows of all, so
+// that a block is read once.
 bool TapeCursor::next_on_line(std::uint64_t limit, Segment* segment) {
   limit = std::min(limit, line_->last());
   if (row_ >= limit) return false;
   const std::uint64_t before = tape_->rows_before();
   const std::uint64_t row = before + (*line_)[run_].tape + (row_ - (*line_)[run_].line);
-  // Runs ascend, so places do, too.
+  // Runs ascend, so places do, too. There is no test for the end of the tape: each row of the line is on it.
   while (first_ + at_.rows <= row) step();
   *segment = {at_.visit.block, row - first_, 0, row_, at_.visit.number, at_.visit.of};
   // All runs that begin in the block.
@@ -96,6 +113,8 @@ void segment_ranges(const internal::FilePart& part, const Block& block, const Se
   }
 }
 
+// By the window's first row and not by its number, which would depend on how the ramp has cut the windows
+// before it.
 std::uint64_t window_key(std::uint64_t seed, std::uint64_t epoch, std::uint64_t first_tape_row) {
   return mix(mix(seed, kWindowStream, epoch), first_tape_row, 0);
 }

@@ -1,4 +1,4 @@
-// The tape: the epoch's order of blocks, laid end to end as one line of selected rows. A pure function of
+// The tape: the epoch's order of blocks, laid end to end: a sequence of all selected rows. A pure function of
 // (seed, epoch, position): a keyed permutation of block numbers, or file order. No array of row numbers
 // exists. With a Sampling a row of the tape is a copy of a row of the files, a block may be visited several
 // times or not at all, and the epoch is a slice of the tape of its pass.

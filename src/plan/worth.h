@@ -11,8 +11,8 @@ namespace penstock::plan {
 
 class BatchWorth {
  public:
-  // Batches of q rows out of windows of at most `window_rows` rows, in blocks of b rows. `share`: of one
-  // rank. n: rows of the tape, when no block comes twice on it.
+  // Batches of q rows - the share's batch_size, or what there is - out of windows of at most `window_rows`
+  // rows, in blocks of b rows. `share`: of one rank. n: rows of the tape, when no block comes twice on it.
   BatchWorth(std::uint64_t q, double b, std::uint64_t window_rows, std::optional<std::uint64_t> n,
              const Share& share);
 
@@ -27,7 +27,7 @@ class BatchWorth {
   double stated() const { return stated_; }
   // These batches are worth less: the window is one of the first epoch's, small so that the first batch comes
   // soon, or one of what those leave of a short share. That windows are whole batches does not count.
-  bool less(const Window& window) const { return of((window.n_batches + 1) * q_) < stated_; }
+  bool less(const WindowSpan& window) const { return of((window.n_batches + 1) * q_) < stated_; }
 
  private:
   std::uint64_t q_;

@@ -19,6 +19,20 @@ namespace {
 using Kind = Node::Kind;
 using List = QueryValue::List;
 
+// From the tree of an expression to steps that run over blocks of rows. Names become columns, types are
+// checked where they meet, and whatever does not depend on rows is worked out here, once.
+//
+//     n_counts > 2 * @least and drug in ["a", "b"]          with least = 5
+//
+//     2 * @least       two constants: the constant 10
+//     n_counts > 10    a number and a constant: a step that compares. From a row group's bounds it also says
+//                      whether any row of it can be true
+//     drug in [...]    text and a list: each category is asked once, and rows look up what was answered for
+//                      their code
+//     and              two truths: a step
+//
+// What pandas refuses, or would answer with something nobody means, is an error that points at its place.
+
 // A part of the expression whose type is known.
 struct Operand {
   enum class Form : std::uint8_t { constant, list, number, truth, text } form = Form::constant;
@@ -38,6 +52,7 @@ bool is_text(const QueryValue& value) { return std::holds_alternative<std::strin
 bool is_none(const QueryValue& value) { return std::holds_alternative<std::monostate>(value.value); }
 bool is_list(const QueryValue& value) { return std::holds_alternative<List>(value.value); }
 
+// 5 < n is n > 5: constants stand on the right from here on.
 Comparison mirrored(Comparison op) {
   switch (op) {
     case Comparison::lt:
@@ -63,6 +78,7 @@ class Binder {
       : params_(params), files_(files), budget_(budget), source_(source) {}
 
   Result<Bound> run(const Node& tree) {
+    // `True` by itself is a condition, and so is a column of booleans.
     PENSTOCK_ASSIGN_OR_RETURN(Operand whole, bind(tree));
     if (whole.form != Form::truth && !std::holds_alternative<bool>(whole.value.value)) {
       return source_.error(whole.at, fmt::format("a query is a condition, and this is {}", whole.what));
@@ -73,6 +89,7 @@ class Binder {
  private:
   // --- leaves ---
 
+  // Recursion is bounded: the parser lets no tree be deeper than kMostDepth.
   Result<Operand> bind(const Node& node) {
     switch (node.kind) {
       case Kind::constant:
@@ -115,6 +132,7 @@ class Binder {
     List values;
     for (const auto& item : node.args) {
       PENSTOCK_ASSIGN_OR_RETURN(Operand one, bind(*item));
+      // Arithmetic on constants has become a constant by now: [2 * 3, -1] is a list, [n] is none.
       if (one.form != Form::constant) {
         return source_.error(one.at, fmt::format("a list holds constants, and this is {}", one.what));
       }
@@ -136,12 +154,16 @@ class Binder {
       if (std::any_of(items->begin(), items->end(), is_list)) {
         return source_.error(node.at, fmt::format("@{} is a list of lists", node.name));
       }
+      // A list of a million values is copied for each place where the query names it, and each copy is
+      // charged.
       PENSTOCK_RETURN_IF_ERROR(hold_list(*items));  // the copy
     }
     return constant(node.at, found->second);
   }
 
   Result<Operand> column(const Node& node) {
+    // Each column is opened once, however often it is named; `index` in back-quotes is a column of that name
+    // and not the index.
     const auto known = std::find_if(columns_.begin(), columns_.end(), [&](const NamedColumn& each) {
       return each.name == node.name && !(each.is_index && node.quoted);
     });
@@ -197,6 +219,8 @@ class Binder {
     return out;
   }
 
+  // A query's text is short, but a chain like a < b < c runs b twice, and chains inside of chains double
+  // again: some hundred characters can ask for any number of steps. The bound is on what runs.
   Result<Operand> checked(Operand operand) const {
     const std::size_t cost = operand.truth    ? operand.truth->cost()
                              : operand.number ? operand.number->cost()
@@ -217,6 +241,8 @@ class Binder {
   }
 
   // The same beside another operand.
+  // pandas takes the NaN of a float column for missing as soon as a nullable column stands beside it, and
+  // leaves it a number otherwise.
   static NumberPtr number_beside(const Operand& operand, const Operand& other) {
     NumberPtr step = number_of(operand);
     const bool plain = operand.form == Form::number && operand.type.floating() && !operand.nullable;
@@ -234,6 +260,7 @@ class Binder {
 
   // --- and, or, not ---
 
+  // Parts that are conditions only: 1 and 2, which Python answers with 2, is no question about rows.
   Result<Operand> joined(const Node& node) {
     std::vector<TruthPtr> parts;
     bool nullable = false;
@@ -262,6 +289,8 @@ class Binder {
 
   Result<Operand> negate(const Node& node) {
     PENSTOCK_ASSIGN_OR_RETURN(Operand of, bind(*node.args[0]));
+    // -9223372036854775808 is the negative of a number beyond int64, and has to be worked out before it is
+    // given a type.
     if (of.form == Form::constant && is_number(of.value)) {
       PENSTOCK_ASSIGN_OR_RETURN(QueryValue value, negated(of.value, source_, node.at));
       return constant(node.at, std::move(value));
@@ -286,10 +315,12 @@ class Binder {
   // The type in which numpy calculates with a constant: the other operand's, if that can hold it.
   Result<NumberType> type_beside(const Operand& constant, NumberType other) const {
     if (std::holds_alternative<bool>(constant.value.value)) return NumberType{true, NumericType::u8};
+    // A float beside a float32 column is a float32, and beside integers a float64.
     if (std::holds_alternative<double>(constant.value.value)) {
       return other.floating() ? other : NumberType{false, NumericType::f64};
     }
     NumberType type = other.boolean ? NumberType{false, NumericType::i64} : other;
+    // numpy raises an error for int8 + 1000 (since its version 2), and so does this.
     if (!type.floating() && !fits(constant.value, type)) {
       return source_.error(constant.at, fmt::format("{} does not fit {}, in which numpy calculates here: use "
                                                     "a float to calculate in float64",
@@ -328,6 +359,9 @@ class Binder {
                                                 symbol(node.op), left.what, symbol(node.op), right.what));
     }
     const bool nullable = left.nullable || right.nullable;
+    // Integers keep their type through + - * and **. A quotient is a float64. // and % are integers where
+    // nothing can be divided by 0: the divisor is a constant other than 0, or the column is one of pandas'
+    // nullable integers, which give 0.
     const NumberType whole = result;
     const bool by_zero = right.form != Form::constant || as_double(right.value) == 0;
     const bool rounds = node.op == Arithmetic::floor_divide || node.op == Arithmetic::modulo;
@@ -335,6 +369,7 @@ class Binder {
     if (!result.floating() && (node.op == Arithmetic::divide || (rounds && by_zero && !left.nullable))) {
       result = {false, NumericType::f64};
     }
+    // Each side is converted from its own type (a, b) to the one that is calculated in.
     NumberPtr x = left.form == Form::constant ? constant_number(left.value, a) : number_beside(left, right);
     NumberPtr y = right.form == Form::constant ? constant_number(right.value, b) : number_beside(right, left);
     return checked(calculated_from(node.at, result, nullable,
@@ -344,6 +379,7 @@ class Binder {
 
   // --- comparisons ---
 
+  // a < b < c is (a < b) and (b < c).
   Result<Operand> comparisons(const Node& node) {
     std::vector<Operand> operands;
     bool nullable = false;
@@ -368,6 +404,17 @@ class Binder {
                                          why.empty() ? "" : ": ", why));
   }
 
+  // What is compared with what, and how (text is a column of strings or categories):
+  //
+  //     number or truth, the same     value by value (compared)
+  //     text, a string                ==, !=, in: as a list of one; <, >: by code point or a category's rank
+  //     text, text                    value by value (text_pair)
+  //     anything, a list              ==, !=, in: is it in the list (contained)
+  //     anything, None                nothing equals it (with_none)
+  //     constant, constant            now (constants)
+  //     number, text; anything else   an error that names both sides
+  //
+  // Constants move to the right here, with the operator turned round, so that the rest has half of the cases.
   Result<TruthPtr> compare(Comparison op, const Operand& left, const Operand& right, std::size_t at) {
     const bool membership = op == Comparison::in || op == Comparison::not_in;
     const bool equality = op == Comparison::eq || op == Comparison::ne || membership;
@@ -391,6 +438,8 @@ class Binder {
   Result<TruthPtr> compare(Comparison op, const Operand& left, const Operand& right, std::size_t at,
                            bool membership) {
     const bool with_constant = right.form == Form::constant;
+    // One string is a list of one: text that equals it, or is in it, is found by the same set and the same
+    // statistics.
     if (with_constant && is_text(right.value) && !orders(op)) return contained(op, left, {right.value});
     if (membership) return mismatch(op, left, right, at, "`in` takes a list");
     if (with_constant && is_none(right.value)) return with_none(op, left);
@@ -411,6 +460,7 @@ class Binder {
     QueryValue value = right.value;
     if (left.type.floating()) {
       type = left.type;
+      // score == 0.1 for a float32 column compares with float32(0.1), or it would hold for no row.
       value = rounded_to(type, value);
     } else if (std::holds_alternative<double>(value.value)) {
       type = {false, NumericType::f64};
@@ -419,6 +469,7 @@ class Binder {
               std::holds_alternative<std::uint64_t>(value.value) ? NumericType::u64 : NumericType::i64};
     }
     const Prunable prunable{left.column, left.nullable, value};
+    // Bounds are known of columns as they are stored and not of what is calculated from them.
     const bool prunes = left.column != kNoColumn && left.form == Form::number;
     return compared(op, left.type, number_of(left), type, constant_number(value, type),
                     prunes ? &prunable : nullptr);
@@ -426,6 +477,7 @@ class Binder {
 
   Result<TruthPtr> constants(Comparison op, const Operand& left, const Operand& right, std::size_t at) const {
     const auto outcome = [](bool yes) { return constant_truth(yes ? kTrue : kFalse); };
+    // Unordered stays for values of different kinds: "a" == 5 is false, and != is true.
     std::partial_ordering order = std::partial_ordering::unordered;
     const bool texts = is_text(left.value) && is_text(right.value);
     if (texts) {
@@ -463,10 +515,13 @@ class Binder {
 
   // --- lists and text ---
 
+  // != and `not in` are the opposite of what the list says, missing values included: a missing value is in no
+  // list unless None is in it, so that it passes `not in`.
   Result<TruthPtr> contained(Comparison op, const Operand& of, const List& values) {
     PENSTOCK_RETURN_IF_ERROR(hold_list(values));
     TruthPtr found;
     if (of.form == Form::constant) {
+      // A constant in a list of constants: the answer is known now.
       const ConstantSet set(values);
       bool in = false;
       if (is_text(of.value)) {
@@ -509,12 +564,15 @@ class Binder {
     TextQuestion question;
     question.missing = set->has_none() ? kTrue : kFalse;
     const unsigned missing = question.missing;
+    // The strings are kept once more for the bounds. Whether any of them may be in a row group is asked of
+    // each.
     if (values.size() <= 1000) {  // more are looked at one by one for every row group
       std::vector<std::string> texts;
       for (const QueryValue& value : values) {
         if (is_text(value)) texts.push_back(std::get<std::string>(value.value));
       }
       question.possible = [texts = std::move(texts), missing](const ColumnBounds* bounds) {
+        // `in` is never missing: a missing value is in the list, or it is not.
         if (bounds == nullptr) return kFalse | kTrue;
         unsigned out = bounds->missing == 0U ? kFalse : kFalse | missing;
         for (const std::string& text : texts) out |= possible_of_text(bounds, missing, Comparison::eq, text);
@@ -528,6 +586,7 @@ class Binder {
   }
 
   // Why a categorical cannot be ordered; empty: it can.
+  // Codes are compared, so that a code has to mean the same in every file.
   static std::string unordered(const NamedColumn& info) {
     if (!info.same_list && info.files.size() > 1) {
       return "categories have an order only when all files have the same list";
@@ -535,6 +594,9 @@ class Binder {
     return info.ordered ? std::string() : "its categories have no order";
   }
 
+  // Strings are asked one by one, with statistics to pass row groups over. Categories are asked once each; of
+  // an ordered list the place of the constant decides, and a category's answer is on which side of that place
+  // it stands.
   Result<TruthPtr> text_constant(Comparison op, const Operand& left, const Operand& right, std::size_t at) {
     const NamedColumn& info = columns_[left.column];
     if (!orders(op)) {  // with a number or a boolean
@@ -548,6 +610,7 @@ class Binder {
              : op == Comparison::gt ? order > 0
                                     : order >= 0;
     };
+    // Strings have the order of their bytes, which in UTF-8 is that of code points.
     if (!info.categorical) {
       if (!is_text(right.value)) return mismatch(op, left, right, at);
       const std::string constant = std::get<std::string>(right.value.value);
@@ -561,12 +624,14 @@ class Binder {
       return ask(left, std::move(question));
     }
     if (const std::string why = unordered(info); !why.empty()) return mismatch(op, left, right, at, why);
+    // All files have this list, so that a code's place in it is its rank.
     const Categories& list = *info.files.front().categories;
     const ConstantSet one({right.value});
     std::int64_t place = -1;
     for (std::size_t i = 0; i < list.names.size() && place < 0; ++i) {
       if (one.has_category(list.names[i], list.kind)) place = static_cast<std::int64_t>(i);
     }
+    // pandas refuses it, too: a value outside the list is neither less nor greater.
     if (place < 0) return mismatch(op, left, right, at, "that is none of its categories");
     question.holds = [=](const std::string&, Column::Kind, std::int64_t code) { return holds(code - place); };
     return ask(left, std::move(question));
@@ -586,6 +651,8 @@ class Binder {
       }
       return text_compared(op, left.column, right.column, true, nullable);
     }
+    // Categories of numbers are kept as text, which would compare as text: "10" and "10.0" are spelled
+    // differently.
     for (const NamedColumn* column : {&a, &b}) {
       for (const auto& file : column->files) {
         if (file.categories && !file.categories->names.empty() &&
@@ -597,6 +664,8 @@ class Binder {
     return text_compared(op, left.column, right.column, false, nullable);
   }
 
+  // .str.startswith() and its like. The texts are fixed when the query is bound, since pandas allows nothing
+  // else; na= says what a missing value gives.
   Result<Operand> text_test(const Node& node) {
     PENSTOCK_ASSIGN_OR_RETURN(const Operand of, bind(*node.args[0]));
     PENSTOCK_ASSIGN_OR_RETURN(const Operand what, bind(*node.args[1]));
@@ -612,6 +681,7 @@ class Binder {
       }
     }
     const List one = {what.value};
+    // startswith() and endswith() take several texts, of which one must fit.
     const List& values =
         what.form == Form::list && node.test != TextTest::contains ? std::get<List>(what.value.value) : one;
     std::vector<std::string> texts;
@@ -629,6 +699,7 @@ class Binder {
     }
     TextQuestion question;
     const auto* na = std::get_if<bool>(&node.missing.value);
+    // Without na= a missing text gives a missing answer.
     question.missing = na == nullptr ? kMissing : *na ? kTrue : kFalse;
     const TextTest test = node.test;
     question.holds = [texts = std::move(texts), test](const std::string& text, Column::Kind, std::int64_t) {
@@ -656,6 +727,8 @@ class Binder {
         TextQuestion question;
         question.missing = kTrue;
         question.holds = [](const std::string&, Column::Kind, std::int64_t) { return false; };
+        // Whether anything is missing is counted in the statistics; nothing needs to be read where the count
+        // is 0 or all.
         question.possible = [](const ColumnBounds* bounds) { return possible_of_null(bounds, false); };
         PENSTOCK_ASSIGN_OR_RETURN(step, ask(of, std::move(question)));
         break;

@@ -12,6 +12,14 @@ namespace penstock::query {
 
 namespace {
 
+// What a comparison can come out as, for values of which only the least and the largest are known, as a set
+// of kFalse, kTrue and kMissing. Blocks for which kTrue is not in the set are not read. `n > 500` over a row
+// group with n in 3..500: a value is less or equal, never greater; so {false}, and none of it is read. Over
+// 3..501 it is {false, true}: it has to be looked at.
+//
+// What is not known has to be in the set. A bound that cannot be parsed bounds nothing, and a count of
+// missing values that is not there may be any.
+
 // How a value compares with the constant, over all values between the bounds.
 struct Position {
   bool less = true, equal = true, greater = true;  // possible
@@ -54,9 +62,11 @@ unsigned possible_of_number(const ColumnBounds* bounds, NumberType type, bool nu
                             const QueryValue& constant) {
   if (bounds == nullptr || type.boolean) return kAnything;
   Position position;
+  // No value, no outcome of a comparison. What a missing one gives comes below.
   if (all_missing(*bounds)) {
     position = {false, false, false};
   } else {
+    // If the least value is greater than the constant, all are; if it equals the constant, none is less.
     if (const auto least = number_of(bounds->min, type)) {
       const auto order = compare_numbers(*least, constant);
       if (order == std::partial_ordering::greater) position.equal = position.less = false;
@@ -77,6 +87,8 @@ unsigned possible_of_number(const ColumnBounds* bounds, NumberType type, bool nu
   return out;
 }
 
+// A row group of "axon" to "cone" and the query drug == "dab": the largest is less, so that no row is equal.
+// Against drug == "cones" it is not passed over: "cone" may be "cones and rods", cut short by the writer.
 unsigned possible_of_text(const ColumnBounds* bounds, unsigned missing, Comparison op,
                           const std::string& constant) {
   if (bounds == nullptr) return kAnything;
@@ -84,6 +96,7 @@ unsigned possible_of_text(const ColumnBounds* bounds, unsigned missing, Comparis
   if (all_missing(*bounds)) {
     position = {false, false, false};
   } else {
+    // The least string may have been cut short, too, which makes it smaller: it is a bound all the same.
     if (bounds->min && *bounds->min > constant) position.equal = position.less = false;
     // A writer may have cut the largest short: nothing that begins with it is beyond it.
     if (bounds->max && *bounds->max < constant && !constant.starts_with(*bounds->max)) {
@@ -100,6 +113,7 @@ unsigned possible_of_boolean(const ColumnBounds* bounds) {
   if (bounds == nullptr) return kAnything;
   unsigned out = any_missing(*bounds) ? kMissing : 0U;
   if (all_missing(*bounds)) return out;
+  // Bounds that are not there are unlike both words.
   if (bounds->min != "True") out |= kFalse;
   if (bounds->max != "False") out |= kTrue;
   return out;
@@ -115,13 +129,18 @@ unsigned not_possible(unsigned a) {
   return (a & kMissing) | (a & kFalse ? kTrue : 0U) | (a & kTrue ? kFalse : 0U);
 }
 
+// The logic of three values that pandas has: a missing one is as good as either, so that false & missing is
+// false, and true & missing is missing. Each outcome is possible that a pair of possible ones gives.
 unsigned and_possible(unsigned a, unsigned b) {
   unsigned out = (a | b) & kFalse;
   if (a & b & kTrue) out |= kTrue;
+  // Missing with missing or true is missing, either way round; with false it is false, which the first line
+  // has.
   if ((a & kMissing && b & (kMissing | kTrue)) || (b & kMissing && a & kTrue)) out |= kMissing;
   return out;
 }
 
+// De Morgan.
 unsigned or_possible(unsigned a, unsigned b) {
   return not_possible(and_possible(not_possible(a), not_possible(b)));
 }

@@ -1,3 +1,12 @@
+// A column that a query names, in all files as one. Each file has opened its own column with its own type;
+// the query is checked once, against the type that the concatenated column would have in ds.obs, and values
+// of each file are converted to that when they are read (NumberColumn in steps_numbers.cc).
+//
+//     file A    int8      file B    float32      over both    float64
+//     file A    categories a, b                  over both    text; no order, since B has another list
+//     file B    categories b, c
+//
+// What cannot be one column, strings in one file and numbers in another, is an error that names both files.
 #include "query/columns.h"
 
 #include <fmt/format.h>
@@ -12,6 +21,7 @@ using Encoding = TableColumn::Encoding;
 
 NumberType type_of(const TableColumn& column) {
   if (column.encoding() == Encoding::boolean) return {true, NumericType::u8};
+  // numpy has no bfloat16; its values are float32 values.
   return {false, column.number() == NumericType::bf16 ? NumericType::f32 : column.number()};
 }
 
@@ -34,6 +44,7 @@ Result<NamedColumn> open_column(const std::string& name, bool quoted, std::span<
   out.name = name;
   const Table& first = *files.front().obs;
   if (!first.has(name)) {
+    // A column that is called index comes first, as in pandas.
     out.is_index = name == "index" && !quoted;
     if (!out.is_index) {
       return source.not_found(
@@ -80,6 +91,7 @@ Result<NamedColumn> open_column(const std::string& name, bool quoted, std::span<
         const auto& list = out.files.front().categories;
         out.same_list &=
             list && list->kind == opened.categories->kind && list->names == opened.categories->names;
+        // Thousands of files mostly have the same categories; the second list is given back.
         if (out.same_list) opened.categories = list;  // kept once
       }
     } else {
@@ -87,7 +99,9 @@ Result<NamedColumn> open_column(const std::string& name, bool quoted, std::span<
     }
     out.files.push_back(std::move(opened));
   }
+  // Codes say which of two categories is larger only where both count in the same list.
   out.ordered &= out.categorical && out.same_list;
+  // A missing category is its code -1, which == and != treat as unequal; pandas' NA is for masks.
   out.nullable &= !(out.text && out.categorical);
   return out;
 }

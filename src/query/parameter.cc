@@ -1,3 +1,7 @@
+// A value as the command line spells it, for --param name=value. It is read with the parser of queries, so
+// that numbers, quoted strings and lists are written as inside a query. What cannot be read that way is text
+// as it stands: a shell has taken the quotes away already, and "control=DMSO_TF" should mean the string. Only
+// a text that begins with a quote or a bracket was meant to be read, and then the reader's error is shown.
 #include <algorithm>
 #include <string>
 

@@ -25,6 +25,32 @@ Ptr make(Kind kind, std::size_t at) {
   return node;
 }
 
+// One function for each level of the grammar, from what binds least to what binds most:
+//
+//     any_of      all_of, with or, | between
+//     all_of      negation, with and, & between
+//     negation    not
+//     comparison  sum, with <, <=, >, >=, ==, !=, in, not in between; a < b < c is a < b and b < c
+//     sum         product, with +, -
+//     product     unary, with *, /, //, %
+//     unary       -, +, ~
+//     power       **, which binds to the right, and more than a sign on its left
+//     postfix     primary, with methods behind
+//     primary     a name, a number, a text, @parameter, brackets
+//
+// It is Python's but for | and &, which pandas puts where `or` and `and` are, so that "a > 1 & b > 2" means
+// what people mean by it. Functions that call themselves count how deep they are: an expression of a million
+// brackets is an error, and no end of the stack.
+//
+// A worked example, "n > 2 + 3 * x and not flag":
+//
+//     all_of
+//       compare  >            n,  arithmetic +  (2,  arithmetic *  (3, x))
+//       invert                flag
+//
+// Each function asks the next one for its left side and then looks whether its own operator follows. Here
+// sum() takes 2, finds +, and asks product() for the right side, which finds the * and so takes 3 * x as a
+// whole: what binds more ends up deeper in the tree.
 class Parser {
  public:
   Parser(const SourceText& source, std::vector<Token> tokens) : source_(source), tokens_(std::move(tokens)) {}
@@ -74,6 +100,8 @@ class Parser {
   Status too_deep(std::size_t at) const {
     return source_.error(at, fmt::format("nested deeper than {} levels", kMostDepth));
   }
+  // Depth is counted while the tree is built, because later steps (bind.cc, and the destructors of nodes)
+  // walk it by recursion and count nothing.
   Status put(Node& parent, Ptr child) const {
     parent.depth = std::max(parent.depth, child->depth + 1);
     if (parent.depth > kMostDepth) return too_deep(child->at);
@@ -81,6 +109,8 @@ class Parser {
     return {};
   }
 
+  // A row of `or` becomes one node with many arguments and not a tree as deep as it is long: a query may join
+  // a thousand conditions, and kMostDepth is about nesting.
   Result<Ptr> any_of() {
     PENSTOCK_ASSIGN_OR_RETURN(Ptr first, all_of());
     if (!is_name("or") && !is_symbol("|")) return first;
@@ -109,6 +139,8 @@ class Parser {
     const Level level(depth_);
     const std::size_t at = here().at;
     if (depth_ > kMostCalls) return too_deep(at);
+    // `not in` is no negation: comparison() sees those two words behind a value, and `not` before a value
+    // comes here.
     if (!take_name("not")) return comparison();
     PENSTOCK_ASSIGN_OR_RETURN(Ptr inner, negation());
     Ptr node = make(Kind::invert, at);
@@ -116,6 +148,7 @@ class Parser {
     return node;
   }
 
+  // No symbol is a prefix of another here, since the lexer has already decided between < and <=.
   bool take_comparison(Comparison& op) {
     constexpr std::pair<std::string_view, Comparison> kSymbols[] = {
         {"<", Comparison::lt},  {"<=", Comparison::le}, {">", Comparison::gt},
@@ -144,6 +177,8 @@ class Parser {
     if (!take_comparison(step.op)) return first;
     Ptr node = make(Kind::compare, step.at);
     PENSTOCK_RETURN_IF_ERROR(put(*node, std::move(first)));
+    // A chain is kept as it was written, a < b < c with two operators between three arguments. What it means
+    // is for bind.cc to say.
     do {
       PENSTOCK_ASSIGN_OR_RETURN(Ptr more, sum());
       PENSTOCK_RETURN_IF_ERROR(put(*node, std::move(more)));
@@ -166,6 +201,7 @@ class Parser {
     while (is_symbol("+") || is_symbol("-")) {
       const std::size_t at = here().at;
       const Arithmetic op = take_symbol("+") ? Arithmetic::add : Arithmetic::subtract;
+      // take_symbol() has only moved on if it was a +.
       if (op == Arithmetic::subtract) ++next_;
       PENSTOCK_ASSIGN_OR_RETURN(Ptr right, product());
       PENSTOCK_ASSIGN_OR_RETURN(left, binary(op, at, std::move(left), std::move(right)));
@@ -189,6 +225,7 @@ class Parser {
     }
   }
 
+  // Signs bind less than **, as in Python: -2 ** 2 is -4. A + changes nothing and leaves no node.
   Result<Ptr> unary() {
     const Level level(depth_);
     const std::size_t at = here().at;
@@ -224,6 +261,7 @@ class Parser {
   // Behind a dot.
   Result<Ptr> method(Ptr of) {
     const std::size_t at = here().at;
+    // A column whose name has a dot looks like a method: pct.mito needs back-quotes, and the error says so.
     const auto unknown = [&](std::string_view name) {
       std::string hint = fmt::format("there are {}", kMethods);
       if (of->kind == Kind::column) hint += fmt::format("; a column of this name is `{}.{}`", of->name, name);
@@ -251,6 +289,7 @@ class Parser {
       Ptr node = make(Kind::compare, at);
       PENSTOCK_RETURN_IF_ERROR(put(*node, std::move(of)));
       PENSTOCK_RETURN_IF_ERROR(expect("("));
+      // What isin() looks for is known before rows are read: a column or a calculation is no list.
       if (!is_symbol("[") && !is_symbol("(") && here().kind != Token::Kind::parameter) {
         return source_.error(here().at, "isin() takes a list or a @parameter");
       }
@@ -275,9 +314,12 @@ class Parser {
     PENSTOCK_RETURN_IF_ERROR(expect("("));
     const std::size_t at = here().at;
     PENSTOCK_ASSIGN_OR_RETURN(Ptr what, primary());
+    // pandas reads the argument of contains() as a regular expression unless regex=False; bind.cc refuses
+    // texts that would be one.
     bool regex = node.test == TextTest::contains;
     while (take_symbol(",")) {
       const Token keyword = here();
+      // A comma may stand before the closing bracket.
       if (is_symbol(")")) break;
       ++next_;
       const bool is_na = keyword.text == "na",
@@ -294,6 +336,7 @@ class Parser {
     }
     PENSTOCK_RETURN_IF_ERROR(expect(")"));
     node.regex = regex;
+    // A parameter's value is not known yet, and is checked when it is bound.
     if (what->kind == Kind::constant) {
       const auto* text = std::get_if<std::string>(&what->value.value);
       if (text == nullptr) return source_.error(at, "expected a string");
@@ -336,6 +379,7 @@ class Parser {
     if (token.text == "True" || token.text == "False") {
       node->value.value = token.text == "True";
     } else if (token.text != "None") {
+      // Words that Python does not allow as names. Most queries that end up here lack a value: "a > and b".
       for (const std::string_view reserved :
            {"and", "or", "not", "in", "is", "if", "else", "for", "lambda"}) {
         if (token.text == reserved) {
@@ -356,6 +400,8 @@ class Parser {
     const std::string_view end = square ? "]" : ")";
     ++next_;
     Ptr list = make(Kind::list, at);
+    // [x] is a list of one value, (x) is x, and (x,) is a list again: a round bracket is a list once a comma
+    // was seen.
     bool comma = square;
     while (!take_symbol(end)) {
       PENSTOCK_ASSIGN_OR_RETURN(Ptr item, any_of());
@@ -378,6 +424,7 @@ class Parser {
 
 }  // namespace
 
+// In the order of the enumeration.
 const char* symbol(Arithmetic op) {
   constexpr const char* kSymbols[] = {"+", "-", "*", "/", "//", "%", "**"};
   return kSymbols[static_cast<std::size_t>(op)];

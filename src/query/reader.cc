@@ -1,3 +1,13 @@
+// Columns come in slabs, as much of one as its storage reads at once: a chunk of HDF5, a row group of
+// Parquet, or some 65,536 rows. One slab of each column is held. Blocks of rows end where the first of these
+// slabs does (end_of_slabs), so that a block never needs two slabs of a column.
+//
+//     column a    |      slab 0..1000       |     slab 1000..2000      |
+//     column b    |  slab 0..700   |  slab 700..1400    |  1400..2000   |
+//     blocks      |     0..700     |700..1000|1000..1400| 1400..2000    |
+//
+// A column whose values nobody asks for, because the other side of an `and` has settled all rows, is not
+// read; its slabs still end blocks, which costs nothing.
 #include "query/reader.h"
 
 #include <algorithm>
@@ -20,6 +30,8 @@ RowRange ColumnReader::slab_of(std::size_t column, RowIndex row) const {
   const RowRange held = held_[column].rows;
   if (row >= held.first && row < held.last) return held;
   const RowIndex step = std::max<RowIndex>(columns_[column].files[file_].column->rows_at_once(), 1);
+  // Slabs begin at multiples of the step, where chunks and row groups do; reading from anywhere else would
+  // decode two of them.
   const RowIndex begin = row / step * step;
   return {std::max(begin, limit_.first), std::min(begin + step, limit_.last)};
 }
@@ -30,6 +42,7 @@ RowIndex ColumnReader::end_of_slabs(RowIndex at) const {
   return end;
 }
 
+// Reads on demand: a step that is never run has its column never read.
 Result<Slab> ColumnReader::at(std::size_t column, RowIndex row) {
   Held& held = held_[column];
   const NamedColumn::PerFile& file = columns_[column].files[file_];
@@ -43,6 +56,7 @@ Result<Slab> ColumnReader::at(std::size_t column, RowIndex row) {
                               reserve_for(file.column->where(), budget_, MemoryTag::obs, rows.size() * each));
     const std::uint64_t n_categories = file.categories ? file.categories->names.size() : 0;
     PENSTOCK_ASSIGN_OR_RETURN(held.values, file.column->read(rows.first, rows.size(), n_categories));
+    // How long strings are is known only now.
     if (!held.values.strings.empty()) {
       PENSTOCK_RETURN_IF_ERROR(resize_for(file.column->where(), budget_, held.bytes, MemoryTag::obs,
                                           string_bytes(held.values.strings) + held.values.missing.size()));

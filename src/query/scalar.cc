@@ -1,3 +1,13 @@
+// Constants, worked out while a query is bound: "2 ** 10 - 1" is one number before the first row is looked
+// at. They follow Python and not numpy: whole numbers do not wrap, and division by zero is an error.
+//
+// Python's integers have no limit. Here they are computed in 128 bits, which hold every sum and difference of
+// two 64-bit numbers and in which products are checked; what does not fit in 64 bits at the end is an error
+// at the operator's place.
+//
+// ConstantSet answers "is this value in the list" for `in`, with what pandas means by equal: 1, 1.0 and True
+// are the same, "1" is another, and NaN is in a list that holds NaN (unlike with ==). A string that is
+// missing is in a list with None or NaN.
 #include "query/scalar.h"
 
 #include <fmt/format.h>
@@ -33,8 +43,11 @@ std::optional<QueryValue> narrow(Wide value) {
 }
 
 // Python's // and % of integers; b is not 0.
+// C++ rounds towards zero, Python towards minus infinity: -7 // 2 is -4. One less where signs differ and
+// something is left over.
 Wide floor_divided(Wide a, Wide b) { return a / b - (a % b != 0 && (a < 0) != (b < 0) ? 1 : 0); }
 
+// Bases beyond -1..1 grow out of 64 bits within 64 steps, so that the loop is short whatever the exponent is.
 std::optional<Wide> to_power(Wide base, Wide exponent) {
   if (base == 0 || base == 1 || exponent == 0) return exponent == 0 ? 1 : base;
   if (base == -1) return exponent % 2 == 0 ? 1 : -1;
@@ -66,6 +79,8 @@ std::optional<Wide> whole(Arithmetic op, Wide a, Wide b) {
 }
 
 // A float that is a whole number of 64 bits.
+// Both limits are powers of two and so exact as float64; the upper one is the first that does not fit. NaN
+// fails every comparison.
 std::optional<Wide> whole_of(double value) {
   if (!(value >= -9223372036854775808.0 && value < 18446744073709551616.0) || std::floor(value) != value) {
     return std::nullopt;
@@ -101,6 +116,7 @@ double as_double(const QueryValue& value) {
 }
 
 std::partial_ordering compare_numbers(const QueryValue& a, const QueryValue& b) {
+  // numpy compares an integer with a float as two float64, and so do rows.
   if (!is_whole(a) || !is_whole(b)) return as_double(a) <=> as_double(b);
   const Wide x = as_wide(a), y = as_wide(b);
   return x < y   ? std::partial_ordering::less
@@ -112,6 +128,7 @@ Result<QueryValue> calculate(Arithmetic op, const QueryValue& a, const QueryValu
                              const SourceText& source, std::size_t at) {
   const bool divides = op == Arithmetic::divide || op == Arithmetic::floor_divide || op == Arithmetic::modulo;
   if (divides && as_double(b) == 0) return source.error(at, "division by zero");
+  // 2 ** -1 is 0.5 in Python.
   const bool fraction = op == Arithmetic::power && as_double(b) < 0;
   if (is_whole(a) && is_whole(b) && op != Arithmetic::divide && !fraction) {
     const auto value = whole(op, as_wide(a), as_wide(b));
@@ -122,6 +139,7 @@ Result<QueryValue> calculate(Arithmetic op, const QueryValue& a, const QueryValu
   const NumberType type{false, NumericType::f64};
   Numbers left{{}, {as_double(a)}, {}};
   if (fraction && left.floats[0] == 0) return source.error(at, "division by zero");
+  // A block of one row: constants and columns share the code that computes with floats.
   query::calculate(op, type, left, {{}, {as_double(b)}, {}});
   return QueryValue{left.floats[0]};
 }
@@ -140,6 +158,7 @@ bool fits(const QueryValue& value, NumberType type) {
   });
 }
 
+// 0.1 beside a float32 column is float32(0.1), as in numpy, or `score == 0.1` would hold for no row.
 QueryValue rounded_to(NumberType type, const QueryValue& value) {
   Numbers one{{}, {as_double(value)}, {}};
   convert({false, NumericType::f64}, type, one);
@@ -173,6 +192,8 @@ ConstantSet::ConstantSet(const std::vector<QueryValue>& values) {
     }
     const auto integer = is_whole(value) ? std::optional(as_wide(value)) : whole_of(as_float);
     // Equal as numbers, not as they are rounded.
+    // 2^53 + 1 rounds to 2^53 as a float. In the list it stands for itself only: a float column that holds
+    // 2^53 does not contain it.
     if (!integer || whole_of(as_float) == integer) floats_.push_back(as_float);
     if (!integer) continue;
     if (*integer > std::numeric_limits<std::int64_t>::max()) {
@@ -187,6 +208,7 @@ ConstantSet::ConstantSet(const std::vector<QueryValue>& values) {
 }
 
 bool ConstantSet::has_integer(std::int64_t value, bool is_unsigned) const {
+  // A uint64 beyond int64, whose bits pass as a negative number.
   if (is_unsigned && value < 0) {
     return std::binary_search(unsigned_.begin(), unsigned_.end(), static_cast<std::uint64_t>(value));
   }
@@ -197,6 +219,8 @@ bool ConstantSet::has_float(double value) const {
   return std::isnan(value) ? nan_ : std::binary_search(floats_.begin(), floats_.end(), value);
 }
 
+// Categories of numbers are kept as text (source/table.h). They are read back here, so that `code in [1, 2]`
+// finds the category 1 of a list of integers and not the category "1" of a list of strings.
 bool ConstantSet::has_category(const std::string& text, Column::Kind kind) const {
   switch (kind) {
     case Column::Kind::boolean:

@@ -23,7 +23,7 @@ class SourceText {
   Status not_found(std::size_t at, std::string_view message) const;
 
  private:
-  std::string pointed(std::size_t at, std::string_view message) const;
+  Status pointed(Status (*kind)(std::string), std::size_t at, std::string_view message) const;
   std::string_view label_, text_;
 };
 

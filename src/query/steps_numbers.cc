@@ -1,3 +1,18 @@
+// Steps that give numbers, or make truths of numbers. Each is one node of the bound tree, and runs over a
+// block: it asks its operands for their values of these rows, and answers with its own. There is no code for
+// single rows; the loops are inside the steps, over plain arrays.
+//
+//     n / total > 0.1
+//     Compared >                            truth:  0 1 0 ...
+//       Calculated /  in float64            floats: 0.05 0.3 0.02 ...
+//         NumberColumn n                    ints:   5 30 2 ...
+//         NumberColumn total                ints:   100 100 100 ...
+//       ConstantNumber 0.1                  floats: 0.1 0.1 0.1 ...
+//
+// A constant fills an array like a column. That costs a little, and spares each operator three more loops.
+//
+// The constructor of a step says what it holds at once: uses() for each operand, in the order in which run()
+// evaluates them. Program::run() reserves the sum.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -7,6 +22,7 @@
 
 #include "query/bounds.h"
 #include "query/steps.h"
+#include "source/numbers.h"
 
 namespace penstock::query {
 
@@ -20,7 +36,8 @@ std::vector<T> part(const std::vector<T>& from, const Slab& slab, std::size_t n)
 
 class NumberColumn final : public NumberStep {
  public:
-  NumberColumn(std::size_t column, const NamedColumn& info) : column_(column), type_(info.type) {
+  NumberColumn(std::size_t column, const NamedColumn& info)
+      : column_(column), type_(info.type), name_(info.name) {
     for (const auto& file : info.files) types_.push_back(file.type);
   }
   Result<Numbers> run(const Block& block) const override {
@@ -35,13 +52,31 @@ class NumberColumn final : public NumberStep {
       out.ints = part(slab.column->integers, slab, block.n);
     }
     if (!slab.column->missing.empty()) out.missing = part(slab.column->missing, slab, block.n);
+    // Before the conversion: afterwards the integer is gone.
+    PENSTOCK_RETURN_IF_ERROR(check_exact(types_[block.file], out));
     convert(types_[block.file], type_, out);
     return out;
   }
 
  private:
+  // Integers of one file among the floats of others stay what they are, as in ds.obs.
+  Status check_exact(NumberType from, const Numbers& values) const {
+    if (!type_.floating() || from.floating()) return {};
+    for (std::size_t i = 0; i < values.ints.size(); ++i) {
+      if (exact_in_double(values.ints[i], from.is_unsigned())) continue;
+      // What stands in place of a missing value may be anything.
+      if (!values.missing.empty() && values.missing[i] != 0) continue;
+      return Status::invalid_argument(fmt::format(
+          "query: {} in obs column '{}' is no float64 exactly, which the column is over all files: some have "
+          "fractions or negative numbers in it; open the files one by one",
+          integer_text(values.ints[i], from.is_unsigned()), name_));
+    }
+    return {};
+  }
+
   const std::size_t column_;
   const NumberType type_;
+  const std::string name_;
   std::vector<NumberType> types_;  // by file
 };
 
@@ -53,6 +88,7 @@ class BooleanColumn final : public TruthStep {
     Truths out;
     out.truth = part(slab.column->booleans, slab, block.n);
     if (!slab.column->missing.empty()) out.missing = part(slab.column->missing, slab, block.n);
+    // Truths have 0 where something is missing, whatever the file has there.
     for (std::size_t i = 0; i < block.n; ++i) out.truth[i] = out.truth[i] != 0 && out.known(i) ? 1 : 0;
     return out;
   }
@@ -70,6 +106,7 @@ class ConstantNumber final : public NumberStep {
     } else if (const auto* truth = std::get_if<bool>(&value.value)) {
       integer_ = *truth ? 1 : 0;
     } else if (const auto* large = std::get_if<std::uint64_t>(&value.value)) {
+      // The bits: `type` says that they are a uint64's.
       integer_ = static_cast<std::int64_t>(*large);
     } else {
       integer_ = std::get<std::int64_t>(value.value);
@@ -114,6 +151,7 @@ class Calculated final : public NumberStep {
     uses(*left_);
     uses(*right_);
     if (becomes_float()) uses(*right_);  // the dividend is kept, too
+    // Made in advance, because the text of the query need not live as long as the step.
     negative_power_ =
         source.error(at, "integers to negative powers are not allowed, as in numpy: use floats");
   }
@@ -122,7 +160,9 @@ class Calculated final : public NumberStep {
     PENSTOCK_ASSIGN_OR_RETURN(Numbers right, right_->run(block));
     convert(a_, in_, left);
     convert(b_, in_, right);
-    // In whole numbers, which float64 does not hold all of.
+    // In whole numbers, which float64 does not hold all of. Integers are divided as integers, since float64
+    // would round large ones before it divides them, and only rows whose divisor is 0 get inf or NaN
+    // afterwards. For that their dividend must still be known: calculate() writes over it.
     const std::vector<std::int64_t> dividend = becomes_float() ? left.ints : std::vector<std::int64_t>();
     if (!calculate(op_, in_, left, right)) return negative_power_;
     if (becomes_float()) {
@@ -138,6 +178,7 @@ class Calculated final : public NumberStep {
   bool becomes_float() const { return !in_.floating() && result_.floating(); }
   double by_zero(std::int64_t dividend) const {
     constexpr double kInfinity = std::numeric_limits<double>::infinity();
+    // As numpy: 5 // 0 is inf, -5 // 0 is -inf, 0 // 0 and anything % 0 are NaN.
     if (op_ == Arithmetic::modulo || dividend == 0) return std::numeric_limits<double>::quiet_NaN();
     return dividend < 0 && !in_.is_unsigned() ? -kInfinity : kInfinity;
   }
@@ -225,6 +266,8 @@ class ComparedWithNone final : public TruthStep {
 
 class InList final : public TruthStep {
  public:
+  // What statistics say of a list is what they say of the range it spans. For [1, 1000] and a row group of
+  // 5..9 that is not sharp, but it is one comparison for lists of any length.
   InList(NumberType type, bool nullable, NumberPtr of, std::vector<QueryValue> list, std::size_t column)
       : type_(type), nullable_(nullable), of_(std::move(of)), set_(list), column_(column) {
     uses(*of_);
@@ -235,6 +278,7 @@ class InList final : public TruthStep {
       if (!any_ || compare_numbers(value, most_) > 0) most_ = value;
       any_ = true;
     }
+    // Bounds say nothing of NaN: with one in the list no row group can be passed over.
     nan_ = set_.has_float(std::nan(""));
   }
   Result<Truths> run(const Block& block) const override {
@@ -251,10 +295,13 @@ class InList final : public TruthStep {
   }
   unsigned possible(const BoundsOf& bounds) const override {
     if (column_ == kNoColumn || bounds[column_] == nullptr || nan_) return kFalse | kTrue;
+    // No number in the list: no number is in it.
     if (!any_) return kFalse;
     const ColumnBounds* here = bounds[column_];
     const unsigned above = possible_of_number(here, type_, nullable_, Comparison::ge, least_);
     const unsigned below = possible_of_number(here, type_, nullable_, Comparison::le, most_);
+    // A value of the list lies in the bounds only if both the least can be reached from above and the largest
+    // from below.
     return kFalse | (above & below & kTrue);
   }
 
@@ -274,6 +321,7 @@ class NumberIsNull final : public TruthStep {
   Result<Truths> run(const Block& block) const override {
     PENSTOCK_ASSIGN_OR_RETURN(Numbers values, of_->run(block));
     Truths out;
+    // A column with a mask says what is missing; of others NaN does.
     if (nullable_) {
       out.truth = std::move(values.missing);
       out.truth.resize(block.n, 0);
@@ -302,6 +350,7 @@ class TruthIsNull final : public TruthStep {
   }
   unsigned possible(const BoundsOf& bounds) const override {
     const unsigned inner = of_->possible(bounds);
+    // What was missing is true now, and what was true or false is false.
     return (inner & kMissing ? kTrue : 0U) | (inner & (kTrue | kFalse) ? kFalse : 0U);
   }
 

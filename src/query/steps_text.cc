@@ -1,3 +1,14 @@
+// Steps on strings and categories. A categorical column holds codes, small numbers that stand for places in a
+// list of categories; the list has a few hundred entries as a rule and the column millions of rows. So a
+// question like drug.str.startswith("Dab") is asked of each category once, when the query is bound, and rows
+// look up the answer for their code:
+//
+//     categories   Dabrafenib   DMSO_TF   Dabigatran
+//     answers      1            0         1
+//     codes        0 1 1 2 -1 0 ...      (-1: missing)
+//     rows         1 0 0 1 ?  1 ...      (?: what the question says of missing values)
+//
+// Columns of plain strings have no such list, and each row is asked.
 #include <utility>
 
 #include "query/steps.h"
@@ -28,6 +39,8 @@ class Asked final : public TruthStep {
         answers.reserve(file.categories->names.size());
         for (const std::string& name : file.categories->names) {
           const auto code = static_cast<std::int64_t>(answers.size());
+          // Each file has its own list, and with it its own answers; lists that are the same are asked again,
+          // which is cheap.
           answers.push_back(question_.holds(name, file.categories->kind, code) ? 1 : 0);
         }
       }
@@ -38,6 +51,8 @@ class Asked final : public TruthStep {
     PENSTOCK_ASSIGN_OR_RETURN(const Slab slab, block.slabs->at(column_, block.first));
     Truths out;
     out.truth.resize(block.n);
+    // Only questions that leave missing values missing need a mask; for the others a missing value is true or
+    // false.
     if (question_.missing == kMissing) out.missing.resize(block.n);
     const std::vector<std::uint8_t>& answers = answers_[block.file];
     for (std::size_t i = 0; i < block.n; ++i) {
@@ -84,12 +99,15 @@ class TextCompared final : public TruthStep {
     for (std::size_t i = 0; i < block.n; ++i) {
       const std::string *a = text_at(left, i), *b = text_at(right, i);
       if (a != nullptr && b != nullptr) {
+        // Ordered categoricals compare by their place in the list that both share (bind.cc has seen to that);
+        // everything else by what is spelled.
         const int order = codes_ ? left.column->codes[left.offset + i] - right.column->codes[right.offset + i]
                                  : a->compare(*b);
         out.truth[i] = holds(order) ? 1 : 0;
       } else if (nullable_) {
         out.missing[i] = 1;
       } else {
+        // A missing category is unequal to everything, another missing one included.
         out.truth[i] = op_ == Comparison::ne ? 1 : 0;
       }
     }
@@ -121,6 +139,7 @@ class TextCompared final : public TruthStep {
 
 }  // namespace
 
+// The answers are bytes beside the lists of categories, reserved by who asks (Binder::ask).
 TruthPtr asked(std::size_t column, const NamedColumn& info, TextQuestion question, Reservation held) {
   return std::make_shared<const Asked>(column, info, std::move(question), std::move(held));
 }

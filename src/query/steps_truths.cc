@@ -1,3 +1,14 @@
+// and, or, not: Kleene's logic of three values, which pandas' nullable booleans follow. A missing value
+// stands for "true or false, nobody knows", and the outcome is missing only where it depends on that:
+//
+//     and       false  missing  true        or        false    missing  true
+//     false     false  false    false       false     false    missing  true
+//     missing   false  missing  missing     missing   missing  missing  true
+//     true      false  missing  true        true      true     true     true
+//
+// One part of an `and` that is false settles a row, and one part of an `or` that is true. When a block's rows
+// are all settled, the parts that follow are not run, and their columns are not read. Users write the part
+// that excludes most first; nothing here changes the order.
 #include <algorithm>
 #include <utility>
 
@@ -64,6 +75,8 @@ class Joined final : public TruthStep {
  private:
   bool decided(const Truths& t, std::size_t i) const { return t.known(i) && (t.truth[i] != 0) == decides_; }
 
+  // Stops at the first row that is open, which is the first one as a rule: looking costs nothing where it
+  // does not pay.
   bool settled(const Truths& all) const {
     for (std::size_t i = 0; i < all.truth.size(); ++i) {
       if (!decided(all, i)) return false;
@@ -71,6 +84,8 @@ class Joined final : public TruthStep {
     return true;
   }
 
+  // No mask on either side is the usual case, and then it is bytes that are joined, which compilers make
+  // wide.
   void merge(const Truths& more, Truths& all) const {
     if (all.missing.empty() && more.missing.empty()) {
       for (std::size_t i = 0; i < all.truth.size(); ++i) {
@@ -80,9 +95,11 @@ class Joined final : public TruthStep {
     }
     all.missing.resize(all.truth.size(), 0);
     for (std::size_t i = 0; i < all.truth.size(); ++i) {
+      // Settled rows are known, even where the other part is missing.
       const bool settles = decided(all, i) || decided(more, i);
       const bool unknown = !settles && (!all.known(i) || !more.known(i));
       all.missing[i] = unknown ? 1 : 0;
+      // For `or` a settled row is true, for `and` false; a row that is known and not settled is the opposite.
       all.truth[i] = unknown ? 0 : (settles == decides_ ? 1 : 0);
     }
   }

@@ -7,6 +7,10 @@
 
 #include "source/numbers.h"
 
+// Arithmetic as numpy does it, since that is what DataFrame.query answers with: the types of results follow
+// its rules of promotion, integers wrap, and // and % round towards minus infinity where C++ rounds towards
+// zero (-7 // 2 is -4 and -7 % 2 is 1).
+
 namespace penstock::query {
 
 namespace {
@@ -26,6 +30,8 @@ NumberType signed_of(int bits) {
 }
 
 // The smallest float type that numpy takes for integers of `t`.
+// int8 + float16 is float16, int16 + float16 is float32, and everything longer is float64: float32 holds all
+// of 16 bits, but not of 32.
 NumericType float_for(NumberType t) {
   return bits_of(t) <= 8 ? NumericType::f16 : bits_of(t) <= 16 ? NumericType::f32 : NumericType::f64;
 }
@@ -34,16 +40,21 @@ NumericType float_for(NumberType t) {
 NumericType plain(NumericType t) { return t == NumericType::bf16 ? NumericType::f32 : t; }
 
 // A result as its type holds it.
+// Floats of all types are computed with as double or float and rounded after each step to their own type, as
+// numpy does: float16 has 11 bits.
 double rounded(NumericType type, double value) {
   if (type == NumericType::f64) return value;
   const auto narrow = static_cast<float>(value);
   return type == NumericType::f16 ? half_to_float(float_to_half(narrow)) : narrow;
 }
 
+// An int8 column plus 100 wraps at 128, in numpy and so here: the lower bits are taken and read with their
+// sign.
 std::int64_t wrapped(NumericType type, std::uint64_t bits) {
   return with_integer(type, [&]<class T>() { return static_cast<std::int64_t>(static_cast<T>(bits)); });
 }
 
+// Missing on either side is missing.
 void merge_missing(const std::vector<std::uint8_t>& from, std::vector<std::uint8_t>& to) {
   if (from.empty()) return;
   if (to.empty()) {
@@ -53,12 +64,16 @@ void merge_missing(const std::vector<std::uint8_t>& from, std::vector<std::uint8
   for (std::size_t i = 0; i < to.size(); ++i) to[i] |= from[i];
 }
 
+// numpy's npy_divmod: the quotient is taken of a - mod, which b divides, so that it is near a whole number;
+// what is off by the rounding of the division is put right at the end.
 template <class T>
 T floor_divided(T a, T b) {
+  // inf, -inf or NaN, as numpy has it.
   if (b == 0) return a / b;
   T mod = std::fmod(a, b);
   T div = (a - mod) / b;
   if (mod != 0 && (b < 0) != (mod < 0)) div -= 1;
+  // A quotient of 0 keeps the sign that the division has: -1 // inf is -1, but 0.0 // -1 is -0.0.
   if (div == 0) return std::copysign(T{0}, a / b);
   const T floor = std::floor(div);
   return div - floor > T{0.5} ? floor + 1 : floor;
@@ -68,6 +83,7 @@ template <class T>
 T modulo(T a, T b) {
   if (b == 0) return std::numeric_limits<T>::quiet_NaN();
   const T mod = std::fmod(a, b);
+  // A remainder of 0 has the divisor's sign, as Python's has.
   if (mod == 0) return std::copysign(T{0}, b);
   return (b < 0) != (mod < 0) ? mod + b : mod;
 }
@@ -97,8 +113,11 @@ T floating(Arithmetic op, T a, T b) {
 template <class T>
 T divided(Arithmetic op, T a, T b) {
   if constexpr (std::is_signed_v<T>) {
+    // The least integer by -1 is beyond the largest, which stops a processor; numpy wraps.
     if (b == -1) return op == Arithmetic::modulo ? 0 : static_cast<T>(0 - static_cast<std::uint64_t>(a));
     const T mod = a % b;
+    // C++ rounds towards zero. Where that was upwards, the quotient is one less and the remainder one divisor
+    // more.
     const bool down = mod != 0 && (mod < 0) != (b < 0);
     if (op == Arithmetic::modulo) return down ? mod + b : mod;
     return down ? a / b - 1 : a / b;
@@ -107,6 +126,7 @@ T divided(Arithmetic op, T a, T b) {
   }
 }
 
+// Squares for the bits of the exponent, from the lowest. Products wrap, as unsigned ones may.
 std::uint64_t to_power(std::uint64_t base, std::uint64_t exponent) {
   std::uint64_t out = 1;
   for (; exponent > 0; exponent >>= 1, base *= base) {
@@ -127,6 +147,8 @@ std::uint64_t integral(Arithmetic op, bool is_unsigned, std::int64_t left, std::
     case Arithmetic::power:
       return to_power(a, b);
     default:
+      // What pandas' nullable integers give; where numpy gives inf or NaN the step puts that right
+      // (Calculated).
       if (b == 0) return 0;
       return is_unsigned ? divided(op, a, b) : static_cast<std::uint64_t>(divided(op, left, right));
   }
@@ -163,6 +185,8 @@ NumberType promote(NumberType a, NumberType b) {
     const NumericType y = b.floating() ? plain(b.type) : float_for(b);
     return {false, numeric_size(x) >= numeric_size(y) ? x : y};
   }
+  // Of two with the same sign the wider; of different ones the smallest signed type that holds both: int8 and
+  // uint8 make int16. No integer holds int64 and uint64, and numpy takes float64.
   if (is_signed(a) == is_signed(b)) return bits_of(a) >= bits_of(b) ? a : b;
   const NumberType with_sign = is_signed(a) ? a : b, without = is_signed(a) ? b : a;
   if (bits_of(with_sign) > bits_of(without)) return with_sign;
@@ -184,9 +208,12 @@ void convert(NumberType from, NumberType to, Numbers& values) {
         rounded(to.type, from.is_unsigned() ? static_cast<double>(static_cast<std::uint64_t>(v))
                                             : static_cast<double>(v));
   }
+  // Its memory stays and is counted: a value has room in both forms (kBytesPerValue).
   values.ints.clear();
 }
 
+// Results are written over the left side: a block's values are as large as its rows, and each spare copy
+// would be reserved as well.
 bool calculate(Arithmetic op, NumberType type, Numbers& left, const Numbers& right) {
   const bool power = op == Arithmetic::power;
   // As in pandas: whatever is missing, x ** 0 and 1 ** x are 1.
@@ -221,6 +248,7 @@ bool calculate(Arithmetic op, NumberType type, Numbers& left, const Numbers& rig
   }
   if (power && !type.is_unsigned()) {
     for (std::size_t i = 0; i < n; ++i) {
+      // A missing base or exponent is no reason for an error: the row will be missing.
       if (right.ints[i] < 0 && (left.missing.empty() || left.missing[i] == 0)) {
         return false;
       }
@@ -240,11 +268,14 @@ void negate(NumberType type, Numbers& values) {
   for (std::int64_t& v : values.ints) v = wrapped(type.type, 0 - static_cast<std::uint64_t>(v));
 }
 
+// Four loops, chosen by the types and not row by row: floats; integers of the same kind, signed or not; and
+// one of each.
 Truths compare(Comparison op, NumberType a, const Numbers& left, NumberType b, const Numbers& right) {
   Truths out;
   const bool doubles = a.floating() || b.floating();
   const std::size_t n = std::max(left.ints.size(), left.floats.size());
   out.truth.resize(n);
+  // Where one side has floats both are compared as float64, as numpy does.
   if (doubles) {
     const auto at = [](NumberType t, const Numbers& v, std::size_t i) {
       if (t.floating()) return v.floats[i];
@@ -270,6 +301,8 @@ Truths compare(Comparison op, NumberType a, const Numbers& left, NumberType b, c
           (large ? holds(op, a.is_unsigned() ? 1 : 0, a.is_unsigned() ? 0 : 1) : holds(op, x, y)) ? 1 : 0;
     }
   }
+  // Rows with something missing were compared as well; their outcome is put right here, which is cheaper than
+  // a branch in each loop.
   out.missing = left.missing;
   merge_missing(right.missing, out.missing);
   for (std::size_t i = 0; i < out.missing.size(); ++i) {

@@ -1,3 +1,6 @@
+// Figures of a run mean little without the machine, and a page about a run is passed on. So it says what the
+// figures depend on, and nothing that tells whose machine it is: no host name, no user, no paths.
+
 #include "report/machine.h"
 
 #include <fmt/format.h>
@@ -19,6 +22,8 @@ namespace {
 std::string cpu_model() {
   std::ifstream in("/proc/cpuinfo");
   std::string line;
+  // On a machine with hundreds of cores the file has thousands of lines, all of which the system makes when
+  // they are read. The model is among those of the first core.
   for (int i = 0; i < 64 && std::getline(in, line); ++i) {
     const auto colon = line.find(": ");
     if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
@@ -39,6 +44,8 @@ std::vector<std::pair<std::string, std::string>> describe_machine() {
     out.emplace_back("memory of the machine",
                      format_bytes(static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page)));
   }
+  // The largest that the process has been, counted by the kernel in KiB. Users compare it with the budget, of
+  // which the interpreter, libraries and the model are no part.
   struct rusage usage = {};
   if (getrusage(RUSAGE_SELF, &usage) == 0) {
     out.emplace_back("most memory of this process",

@@ -1,3 +1,12 @@
+// A page is made from files, and files are made by anybody: names of columns, categories and paths may hold
+// "<script>" or bytes that are no text. What is put into the page is made harmless here, by where it goes:
+//
+//     into HTML      title and sentences         & < > " ' become entities
+//     into <script>  all numbers and names       as JSON in ASCII, with "<" as \u003c
+//
+// Inside <script> a browser looks for nothing but "</script" and "<!--", so that no other character matters
+// there. The script makes text nodes of what it reads from the JSON, and never parses it as HTML.
+
 #include "report/page.h"
 
 #include <array>
@@ -63,6 +72,8 @@ std::string make_page(const std::string& title, const std::vector<std::string>& 
   // In one pass over the template: what is put in is never looked at again.
   std::string out;
   std::string_view rest = kPageHtml;
+  // A title that is itself "{{data}}" must stay what it is. Replacing one name after the other would fill it
+  // in.
   while (!rest.empty()) {
     const std::size_t at = rest.find("{{");
     out += rest.substr(0, at);
@@ -76,6 +87,7 @@ std::string make_page(const std::string& title, const std::vector<std::string>& 
       known = true;
       break;
     }
+    // Two braces that are none of ours stay as they are.
     if (!known) {
       out += rest.substr(0, 2);
       rest.remove_prefix(2);

@@ -1,3 +1,20 @@
+// A report is one HTML file without anything to load: template, style and script from src/report/page/, and a
+// JSON object with everything that the page draws. The C++ side decides what the numbers are and says it in
+// words; the script decides how they look. The object, for others who read it out of the page:
+//
+//     penstock_report         its version
+//     summary, verdict        sentences: what ran, and what held it up
+//     plan, stats             as Plan and LoaderStats give them
+//     history                 what the recorder has sampled, an array for each quantity
+//     trade_off               what other sizes of blocks would cost, and be worth
+//     mixing                  cells of each value in each batch, three times; or null
+//     files, more_files       counters of each file, and sums of those for which there is no room
+//     options, environment    pairs of texts
+//
+// A report is read-only: it may be made while batches flow, after the loader was closed, and of a
+// loader that never ran. Its own work, the mixture of a label, has a budget of its own, so that it
+// never takes memory of the loader's.
+
 #include "penstock/report.h"
 
 #include <fmt/format.h>
@@ -8,10 +25,11 @@
 #include <ctime>
 
 #include "base/cores.h"
+#include "base/guarded.h"
 #include "loader/loader_impl.h"
 #include "plan/sizing.h"
 #include "report/machine.h"
-#include "report/mixing.h"
+#include "report/mixing_picture.h"
 #include "report/page.h"
 #include "report/words.h"
 
@@ -24,6 +42,7 @@ constexpr std::uint64_t kReportMemory = 64'000'000;  // of the plan's blocks and
 constexpr std::size_t kMostFiles = 200;              // listed one by one
 constexpr int kTradePoints = 60;
 
+// In UTC, because a local time would tell where the machine is.
 std::string now_text() {
   const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
   std::tm utc = {};
@@ -35,6 +54,7 @@ std::string now_text() {
 
 Json history_json(const std::vector<loader::LoaderSample>& samples) {
   Json h;
+  // One array for each quantity, and not an object for each sample: the names would be most of the page.
   const auto series = [&](const char* name, auto get) {
     Json values = Json::array();
     for (const auto& s : samples) values.push_back(get(s));
@@ -76,10 +96,14 @@ Json files_json(const Dataset& dataset, const internal::LoaderImpl& impl, Json* 
   const auto infos = dataset.files();
   Json out = Json::array();
   std::uint64_t n = 0, planned = 0, read = 0, rows = 0, selected = 0;
+  // The counters may be older than the list, or absent in a loader that was closed before it
+  // ran: what is missing is 0.
   for (std::size_t i = 0; i < infos.size(); ++i) {
     const FileInfo& info = infos[i];
     const std::uint64_t plan = i < impl.planned_file_bytes.size() ? impl.planned_file_bytes[i] : 0;
     const loader::FileCounts count = i < counts.size() ? counts[i] : loader::FileCounts();
+    // A set of thousands of files would make a page of megabytes. Those behind the 200th are one line of
+    // sums.
     if (i >= kMostFiles) {
       ++n;
       planned += plan;
@@ -110,7 +134,9 @@ Json files_json(const Dataset& dataset, const internal::LoaderImpl& impl, Json* 
   return out;
 }
 
-// Blocks of one row to one window, at the plan's window and batch size.
+// Blocks of one row to one window, at the plan's window and batch size. The curve that a person would look at
+// before setting block_rows: large blocks are cheap to read and mix badly. Points lie at equal ratios, since
+// what matters is whether a block is twice or four times as large.
 Json trade_off_json(const Plan& plan, const loader::EngineConfig& config) {
   const double s = static_cast<double>(plan.window_rows), q = static_cast<double>(plan.batch_size);
   const double chunk = config.rows_per_chunk;
@@ -140,7 +166,8 @@ Json panel_json(const report::Panel& panel) {
 Json mixing_json(const loader::LabelMixing& m) {
   const report::Picture p = report::draw(m);
   return {{"label", m.label},
-          {"n_categories", m.appeared.size()},
+          {"n_categories", p.n_values},
+          {"missing_cells", p.missing_cells},
           {"categories_per_line", p.categories_per_line},
           {"lines", p.lines},
           {"line_cells", p.line_cells},
@@ -157,6 +184,7 @@ Result<loader::LabelMixing> mixing_of(const internal::LoaderImpl& impl, const Da
                                       const std::string& label, std::uint64_t epoch) {
   const auto budget = MemoryBudget::create(kReportMemory);
   auto mixing = impl.engine->mixing(label, epoch, report::kMostBatches, *budget);
+  // A closed loader has no tables left; they are made anew.
   if (mixing.ok() || mixing.status().code() != StatusCode::cancelled) return mixing;
   PENSTOCK_ASSIGN_OR_RETURN(const auto config,
                             loader::rows_again(impl.engine->config(), dataset.impl(), *budget));
@@ -164,21 +192,22 @@ Result<loader::LabelMixing> mixing_of(const internal::LoaderImpl& impl, const Da
                                  report::kMostBatches, *budget);
 }
 
-// The column whose mixture is shown; empty: none of obs= has categories.
+// The column whose mixture is shown; empty: none of obs= has categories. The first of obs= that has values to
+// be mixed. Numbers have none: each cell has its own.
 Result<std::string> choose_label(const Dataset& dataset, const LoaderOptions& options,
                                  const std::string& asked) {
   if (!asked.empty()) return asked;
   for (const std::string& name : options.obs) {
     PENSTOCK_ASSIGN_OR_RETURN(const auto label, dataset.impl().label(name, nullptr));
-    if (label.kind == ObsKind::category || label.kind == ObsKind::boolean) return name;
+    const bool coded = label.kind == ObsKind::category && !label.categories.empty();
+    if (coded || label.kind == ObsKind::boolean) return name;
   }
   return std::string();
 }
 
-}  // namespace
-
-Result<std::string> report_html(const Loader& loader, const Dataset& dataset, const ReportOptions& options) {
+Result<std::string> page_of(const Loader& loader, const Dataset& dataset, const ReportOptions& options) {
   const internal::LoaderImpl& impl = loader.impl();
+  // The engine's threads exist in the process that made them; its locks may be held for ever in a copy.
   if (getpid() != impl.pid) {
     return Status::invalid_argument(
         "this loader was made before fork(): make its report in the parent process");
@@ -196,6 +225,7 @@ Result<std::string> report_html(const Loader& loader, const Dataset& dataset, co
   data["summary"] = lines;
   data["verdict"] = {{"title", verdict.title}, {"advice", verdict.advice}};
   data["plan"] = Json::parse(plan.to_json());
+  // Through the JSON that users get, so that a counter's name and form are decided in one place.
   data["stats"] = Json::parse(stats.to_json());
   data["history"] = history_json(impl.engine->history());
   data["trade_off"] = trade_off_json(plan, config);
@@ -206,6 +236,8 @@ Result<std::string> report_html(const Loader& loader, const Dataset& dataset, co
     if (mixing.ok()) {
       data["mixing"] = mixing_json(*mixing);
     } else if (mixing.status().code() != StatusCode::budget) {
+      // A label that was asked for and cannot be shown is an error. One that was chosen here must not cost
+      // the page.
       return std::move(mixing).status();
     } else if (!options.label.empty()) {
       return std::move(mixing).status().with_context(
@@ -222,7 +254,7 @@ Result<std::string> report_html(const Loader& loader, const Dataset& dataset, co
   if (!options.command.empty()) option("command", options.command);
   option("matrix", dataset.matrix());
   option("memory", format_bytes(plan.memory));
-  option("batch_size", format_count(plan.batch_size));
+  option("batch_size", format_count(chosen.batch_size));
   option("format, dtype", plan.format + ", " + plan.dtype);
   option("shuffle, seed", fmt::format("{}, {}", plan.shuffle, plan.seed));
   option("obs", fmt::format("{}", fmt::join(chosen.obs, ", ")));
@@ -244,10 +276,18 @@ Result<std::string> report_html(const Loader& loader, const Dataset& dataset, co
   return report::make_page(title, lines, data);
 }
 
+}  // namespace
+
+Result<std::string> report_html(const Loader& loader, const Dataset& dataset, const ReportOptions& options) {
+  return guarded([&] { return page_of(loader, dataset, options); });
+}
+
 Status write_report(const Loader& loader, const Dataset& dataset, const std::string& path,
                     const ReportOptions& options) {
-  PENSTOCK_ASSIGN_OR_RETURN(const std::string page, report_html(loader, dataset, options));
-  return replace_file(path, page);
+  return guarded([&]() -> Status {
+    PENSTOCK_ASSIGN_OR_RETURN(const std::string page, page_of(loader, dataset, options));
+    return replace_file(path, page);
+  });
 }
 
 }  // namespace penstock

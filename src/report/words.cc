@@ -1,3 +1,11 @@
+// Who held up the run? Two clocks answer. The training loop's time is waiting or not waiting; a decode
+// thread's time is work, reading, or being idle for a reason that the engine has noted. Example: a loop that
+// waited 60 % of its time, while threads were idle for reads 70 % of theirs, was held up by storage.
+//
+// The questions are asked in the order in which a fix would help. If the loop hardly waits, nothing about
+// loading matters. If it waits, the largest reason of the threads counts, when it takes more than about a
+// third of their time; when none does, they were working, and decoding is the limit.
+
 #include "report/words.h"
 
 #include <fmt/format.h>
@@ -14,6 +22,7 @@ std::string plural(std::uint64_t n, const char* one) {
 
 std::uint64_t whole(double x) { return x > 0 ? static_cast<std::uint64_t>(x + 0.5) : 0; }
 
+// A run of no time has no rates; a page with "nan" helps nobody.
 double ratio(double a, double b) { return b > 0 ? a / b : 0; }
 
 // Shares of the decode threads' time.
@@ -23,6 +32,7 @@ struct Threads {
 
 Threads threads_of(const LoaderStats& s) {
   const double work = s.decode_seconds + s.assemble_seconds;
+  // Measured parts, not threads x seconds: threads begin and end at different times.
   const double all = work + s.worker_read_seconds + s.worker_idle_seconds;
   Threads t;
   t.work = ratio(work, all);
@@ -59,6 +69,11 @@ std::vector<std::string> what_ran(const Plan& plan, const LoaderStats& stats) {
   return lines;
 }
 
+//     the loop waited less than 10 %                               the model
+//     idle for reads, or reading: over 35 %, and the most          reading
+//     idle for pages: over 35 %, and more than for the consumer    the budget
+//     idle for the consumer: over 35 %                             room for batches
+//     none of these                                                decoding
 Verdict judge(const Plan& plan, const LoaderStats& s, std::uint32_t cores) {
   Verdict v;
   const double loop = s.consumer_wait_seconds + s.consumer_busy_seconds;
@@ -72,6 +87,7 @@ Verdict judge(const Plan& plan, const LoaderStats& s, std::uint32_t cores) {
   const std::string loop_waited =
       fmt::format("The training loop waited for data {} of its time ({:.2f} of {:.2f} s)", percent(waited),
                   s.consumer_wait_seconds, loop);
+  // Below a tenth the loop would gain at most that tenth from perfect loading.
   if (waited < 0.1) {
     v.bottleneck = Bottleneck::model;
     v.title = "The model was the bottleneck";
@@ -91,8 +107,8 @@ Verdict judge(const Plan& plan, const LoaderStats& s, std::uint32_t cores) {
                     format_bytes(whole(ratio(static_cast<double>(s.bytes_read), s.last_batch_seconds)))));
     v.advice.push_back(fmt::format(
         "Faster or local storage helps most. Where each read is slow but many at once are not (NFS, object "
-        "stores), "
-        "try more io_threads than {}. A second epoch comes from the page cache if the files fit into memory.",
+        "stores), try more io_threads than {}. A second epoch comes from the page cache if the files fit "
+        "into memory.",
         plan.io_threads));
   } else if (t.for_pages > std::max(0.35, t.for_consumer)) {
     v.bottleneck = Bottleneck::memory;
@@ -105,8 +121,7 @@ Verdict judge(const Plan& plan, const LoaderStats& s, std::uint32_t cores) {
     v.title = "Room for batches was the bottleneck";
     v.advice.push_back(
         fmt::format("{}, while the decode threads had built all the batches there is room for {} of theirs: "
-                    "batches are taken "
-                    "in bursts, or many are held.",
+                    "batches are taken in bursts, or many are held.",
                     loop_waited, percent(t.for_consumer)));
     v.advice.push_back(
         "Let go of batches sooner (batch.clone() copies what you keep), or give the loader more memory.");
@@ -118,31 +133,30 @@ Verdict judge(const Plan& plan, const LoaderStats& s, std::uint32_t cores) {
     if (plan.threads < cores) {
       v.advice.push_back(
           fmt::format("{} of the {} cores that this process may use decode: more threads (or more memory, if "
-                      "they did not fit) "
-                      "bring more cells per second.",
+                      "they did not fit) bring more cells per second.",
                       plan.threads, cores));
     } else {
       v.advice.push_back(
           fmt::format("All {} cores decode: this is what the files' compression allows here. More cores "
-                      "bring more cells per "
-                      "second.",
+                      "bring more cells per second.",
                       cores));
     }
   }
+  // What follows may be true beside any verdict.
   const double deferred = ratio(static_cast<double>(s.rows_deferred), static_cast<double>(s.rows));
   if (deferred > 0.01) {
     v.advice.push_back(
         fmt::format("{} of the cells found no room in the window and were read twice: more memory or a "
-                    "smaller window_rows "
-                    "avoids that.",
+                    "smaller window_rows avoids that.",
                     percent(deferred)));
   }
+  // The planner's own aim (plan/sizing.cc), which it misses where memory is short. It does not matter when
+  // one window holds all blocks.
   const double wanted = 0.8 * std::min(static_cast<double>(std::min(plan.batch_size, plan.n_rows)), 1024.0);
   if (plan.shuffle && plan.q_eff < wanted && plan.blocks_per_window < static_cast<double>(plan.n_blocks)) {
     v.advice.push_back(
         fmt::format("If the files are sorted by label, a batch of {} is worth only about {} independent "
-                    "cells; more memory makes "
-                    "it more.",
+                    "cells; more memory makes it more.",
                     format_count(plan.batch_size), format_count(whole(plan.q_eff))));
   }
   return v;

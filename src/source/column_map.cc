@@ -1,3 +1,16 @@
+// One table look-up for each entry: the column of the file leads to the column of the Dataset, or nowhere.
+// This runs for every entry of every row as soon as genes are selected or files are joined, so the loop has
+// no branch that depends on an entry. Everything is written to the next free place, and only what is wanted
+// moves that place on:
+//
+//     to            - 0 - 1      of the file's columns 0 to 3 the second and the fourth are wanted
+//     ids in        0 1 2 3
+//     written to    0 0 1 1      the place that is free at that time
+//     kept          0 1 1 2      places 0 and 1 hold the columns 0 and 1 at the end
+//
+// The table has one entry more than the file has columns, which leads nowhere. An id outside of the matrix is
+// looked up there, so that a damaged file reads no memory that is not the table's; which one it was is looked
+// for afterwards, in the rare case.
 #include "source/column_map.h"
 
 #include <algorithm>
@@ -20,6 +33,7 @@ Result<std::shared_ptr<const ColumnMap>> ColumnMap::create(std::span<const std::
     constexpr Id kNone = std::numeric_limits<Id>::max();
     table.assign(to.size() + 1, kNone);
     for (std::size_t c = 0; c < to.size(); ++c) {
+      // kDropped is larger than any number of columns.
       if (to[c] < n_cols) table[c] = static_cast<Id>(to[c]);
     }
   };
@@ -55,6 +69,7 @@ std::size_t ColumnMap::keep_as(const std::vector<Id>& table, const std::byte* in
     std::memcpy(values + kept * sizeof(Value), &value, sizeof(Value));
     kept += column != kNone ? 1 : 0;
   }
+  // A second pass that finds the first bad id. It is not run unless there is one.
   for (std::size_t i = 0; outside != 0 && i < n; ++i) {
     if (static_cast<std::uint64_t>(load<Index>(in_ids, i)) < n_source_) continue;
     *bad = std::min(*bad, i);
@@ -66,6 +81,8 @@ std::size_t ColumnMap::keep_as(const std::vector<Id>& table, const std::byte* in
 std::size_t ColumnMap::keep(const std::byte* in_ids, NumericType type, const std::byte* in_values,
                             std::size_t value_bytes, std::size_t n, std::byte* ids, std::byte* values,
                             std::size_t* bad) const {
+  // Values are only moved, so that their size is enough to know; with the types of ids in the file and in the
+  // table that makes the instances of keep_as().
   const auto with_value = [&]<class Index, class Id>(const std::vector<Id>& table) {
     switch (value_bytes) {
       case 1:

@@ -1,27 +1,15 @@
+// Columns as text, for names of rows and genes. Spelling is Python's, since names are compared with what
+// pandas and anndata would show: floats as repr() does, True and False, "nan" for what is missing.
 #include "source/column_text.h"
 
 #include "source/numbers.h"
 
 namespace penstock {
 
-std::uint64_t Column::size() const {
-  switch (kind) {
-    case Kind::categorical:
-      return codes.size();
-    case Kind::string:
-      return strings.size();
-    case Kind::integer:
-      return integers.size();
-    case Kind::floating:
-      return floats.size();
-    case Kind::boolean:
-      return booleans.size();
-  }
-  return 0;
-}
-
 ByteCount string_bytes(const std::vector<std::string>& strings) {
   ByteCount bytes = strings.capacity() * sizeof(std::string);
+  // A string of up to 15 characters lies inside of the string itself (libstdc++), and takes nothing beside
+  // it.
   for (const std::string& s : strings) bytes += s.capacity() > 15 ? s.capacity() + 1 : 0;
   return bytes;
 }
@@ -64,6 +52,7 @@ Result<std::vector<std::string>> TextReader::read(std::uint64_t first, std::uint
     }
     return texts;
   }
+  // Taken out first: texts_of() uses the column up.
   const std::vector<std::uint8_t> missing = std::move(rows.missing);
   std::vector<std::string> texts = texts_of(std::move(rows));
   for (std::size_t i = 0; i < missing.size(); ++i) {

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "penstock/dataset.h"
+#include "penstock/column.h"
 #include "penstock/memory_budget.h"
 #include "penstock/status.h"
 #include "source/table.h"

@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 
+#include "base/carver.h"
 #include "source/column_map.h"
 #include "source/row_source.h"
 
@@ -31,11 +32,17 @@ class MappedSource final : public RowSource {
   Status decode(std::span<const RowRange> wanted, const Fetched& fetched, Scratch& scratch,
                 RowSink& sink) const override;
   ByteCount scratch_bytes(RowIndex max_rows) const override;
+  ByteCount least_scratch_bytes(RowIndex max_rows) const override;
   ByteCount resident_bytes() const override { return source_->resident_bytes(); }
   Result<std::shared_ptr<const RowSource>> resident(MemoryBudget& budget) const override;
+  std::shared_ptr<const RowSource> without_totals() const override;
+  const ColumnMajor* by_columns() const override { return source_->by_columns(); }
+  std::uint64_t wanted_entries() const override;
 
  private:
+  struct Parts;
   class Sink;
+  Parts parts(Carver& memory) const;
   ByteCount own_scratch() const;
 
   const std::shared_ptr<const RowSource> source_;

@@ -1,3 +1,10 @@
+// Tables that no file has: gene tables from CSV, row numbers where a file gives no names, names of columns of
+// wide Parquet files. They offer what tables in files do (source/table.h), so that nothing above knows the
+// difference; there is nothing to request and nothing to decode.
+//
+// Numbered rows are not even stored. A RangeIndex of pandas may begin anywhere and go down (start 10, step
+// -2: 10, 8, 6, ...), which is computed in unsigned numbers, where wrapping is allowed and the result is
+// right.
 #include "source/memory_table.h"
 
 #include <fmt/format.h>
@@ -21,6 +28,7 @@ class MemoryObsColumn final : public ObsColumn {
   Status requests(RowRange, RequestList&) const override { return {}; }
   ByteCount scratch_bytes(RowIndex) const override { return 0; }
   Status decode(RowRange rows, const Fetched&, Scratch&, std::span<std::byte> out) const override {
+    // Both kinds have 8 bytes a value.
     const void* from = column_->kind == Column::Kind::integer
                            ? static_cast<const void*>(column_->integers.data() + rows.first)
                            : static_cast<const void*>(column_->floats.data() + rows.first);
@@ -34,8 +42,8 @@ class MemoryObsColumn final : public ObsColumn {
 
 class MemoryColumn final : public TableColumn {
  public:
-  MemoryColumn(Column column, std::string where)
-      : column_(std::make_shared<const Column>(std::move(column))), where_(std::move(where)) {}
+  MemoryColumn(std::shared_ptr<const Column> column, std::string where)
+      : column_(std::move(column)), where_(std::move(where)) {}
 
   Encoding encoding() const override {
     return column_->kind == Column::Kind::string ? Encoding::string : Encoding::number;
@@ -138,7 +146,8 @@ class MemoryTable final : public Table {
       : n_rows_(n_rows), where_(std::move(where)) {
     for (std::size_t i = 0; i < columns.size(); ++i) {
       std::string name = columns[i].name;
-      auto column = std::make_shared<const MemoryColumn>(std::move(columns[i]), where_ + ": " + name);
+      auto column = std::make_shared<const MemoryColumn>(
+          std::make_shared<const Column>(std::move(columns[i])), where_ + ": " + name);
       if (static_cast<std::int64_t>(i) == index) {
         index_ = std::move(column);
         continue;
@@ -146,8 +155,12 @@ class MemoryTable final : public Table {
       names_.push_back(std::move(name));
       columns_.push_back(std::move(column));
     }
+    // No column names the rows: they are numbered.
     if (!index_) index_ = numbered_rows(n_rows, where_);
   }
+  // Names of rows and nothing else.
+  MemoryTable(std::shared_ptr<const TableColumn> index, std::string where)
+      : n_rows_(index->size()), where_(std::move(where)), index_(std::move(index)) {}
 
   std::uint64_t n_rows() const override { return n_rows_; }
   const std::vector<std::string>& columns() const override { return names_; }
@@ -199,6 +212,12 @@ std::shared_ptr<const TableColumn> numbered_rows(std::uint64_t n, std::string wh
 std::shared_ptr<const Table> memory_table(std::vector<Column> columns, std::int64_t index,
                                           std::uint64_t n_rows, std::string where) {
   return std::make_shared<const MemoryTable>(std::move(columns), index, n_rows, std::move(where));
+}
+
+std::shared_ptr<const Table> names_table(std::shared_ptr<const Column> names, std::string where) {
+  const std::string label = where + ": " + names->name;
+  return std::make_shared<const MemoryTable>(std::make_shared<const MemoryColumn>(std::move(names), label),
+                                             std::move(where));
 }
 
 }  // namespace penstock

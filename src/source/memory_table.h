@@ -21,4 +21,7 @@ std::shared_ptr<const TableColumn> numbered_rows(std::uint64_t n, std::string wh
 std::shared_ptr<const Table> memory_table(std::vector<Column> columns, std::int64_t index,
                                           std::uint64_t n_rows, std::string where);
 
+// A table that is nothing but the names of its rows.
+std::shared_ptr<const Table> names_table(std::shared_ptr<const Column> names, std::string where);
+
 }  // namespace penstock

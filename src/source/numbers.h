@@ -6,10 +6,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <span>
 #include <string>
 
+#include "base/load.h"
 #include "base/types.h"
 
 namespace penstock {
@@ -22,14 +22,6 @@ std::uint16_t float_to_half(float value);
 std::uint16_t float_to_bfloat(float value);
 
 constexpr bool is_integer(NumericType type) { return !is_floating(type); }
-
-// Element i of a (maybe unaligned) array of T.
-template <class T>
-T load(const std::byte* array, std::size_t i) {
-  T value;
-  std::memcpy(&value, array + i * sizeof(T), sizeof(T));
-  return value;
-}
 
 // f.template operator()<T>() with the C++ type of an integer type; uint8_t for a floating type, which callers
 // have refused before.
@@ -54,6 +46,9 @@ decltype(auto) with_integer(NumericType type, F&& f) {
       return f.template operator()<std::uint8_t>();
   }
 }
+
+// Whether an integer (`is_unsigned`: the bits of a uint64) is a double.
+bool exact_in_double(std::int64_t value, bool is_unsigned);
 
 // out.size() elements of `in`. Integers of any width (uint64 keeps its bits); floats must not be asked for.
 void to_int64(NumericType type, const std::byte* in, std::span<std::int64_t> out);

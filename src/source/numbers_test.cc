@@ -69,5 +69,19 @@ TEST(Texts, AreSpelledAsPythonSpellsThem) {
   EXPECT_EQ(integer_text(-1, true), "18446744073709551615");
 }
 
+TEST(Numbers, WhichIntegersADoubleHolds) {
+  constexpr std::int64_t kLast = std::int64_t{1} << 53;
+  constexpr std::int64_t kLeast = std::numeric_limits<std::int64_t>::min();
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+  for (const std::int64_t value : {std::int64_t{0}, kLast, -kLast, kLast + 2, std::int64_t{1} << 62, kLeast})
+    EXPECT_TRUE(exact_in_double(value, false)) << value;
+  for (const std::int64_t value : {kLast + 1, -kLast - 1, (std::int64_t{1} << 62) + 1, kMost, kLeast + 1})
+    EXPECT_FALSE(exact_in_double(value, false)) << value;
+  // The bits of uint64: 2^63, 2^63 + 2^11, and 2^63 + 1, 2^64 - 1.
+  for (const std::int64_t value : {kLeast, kLeast + 2048}) EXPECT_TRUE(exact_in_double(value, true)) << value;
+  for (const std::int64_t value : {kLeast + 1, std::int64_t{-1}, kMost})
+    EXPECT_FALSE(exact_in_double(value, true)) << value;
+}
+
 }  // namespace
 }  // namespace penstock

@@ -17,9 +17,11 @@
 namespace penstock {
 
 // What a column is to a batch:
-//   category  strings and categoricals -> int64 codes into a list of categories, -1 = missing
-//   integer   -> int64          floating -> float64 (float32 stays float32 when every file has float32 or
-//   less) boolean   -> bool           nullable integers and booleans -> floating, missing = NaN
+//   category     strings and categoricals: int64 codes into a list of categories, -1 = missing
+//   integer      int64
+//   floating32   float32, where every file has float32 or less
+//   floating64   float64; also nullable integers and booleans, missing = NaN
+//   boolean      bool
 enum class ObsKind : std::uint8_t { category, integer, floating32, floating64, boolean };
 
 // Values by row. Codes are local to the file (the Dataset maps them to its union of categories).

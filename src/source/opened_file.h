@@ -1,18 +1,19 @@
 // One opened file (or folder) of a Dataset, whatever its format: a matrix, and the tables of its rows and
-// columns. A format implements this class and is named once, in dataset/opened_files.cc.
+// columns. A format implements this class, and opens it as format.h says.
 //
 // Thread contract: immutable after open. Ownership: keeps the file open.
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include "penstock/dataset.h"
+#include "penstock/column.h"
+#include "penstock/note.h"
 #include "penstock/status.h"
+#include "source/obsm_array.h"
 #include "source/row_source.h"
 #include "source/table.h"
 
@@ -35,15 +36,15 @@ class OpenedFile {
   // when it cannot be told.
   virtual Result<std::optional<bool>> looks_like_counts(const std::string& matrix) const = 0;
 
-  // Chunks or pages that verify() will go through.
-  virtual std::uint64_t verify_chunks() const = 0;
-  // Decodes every chunk or page of matrix and obs: report(message) per bad one, step() after each. Only a
-  // failure that ends the walk is an error.
-  struct Verifier {
-    std::function<void(const std::string&)> report;
-    std::function<void()> step;
-  };
-  virtual Result<Dataset::VerifyCounts> verify(const Verifier& verifier, MemoryBudget& budget) const = 0;
+  // An entry of obsm. not_found lists what there is; `unsupported` where the format, or the entry, has no
+  // vectors that are read.
+  virtual Result<std::shared_ptr<const ObsmArray>> obsm(const std::string&) const {
+    return Status::unsupported(obs()->where() + ": obsm is of AnnData files, and this is none");
+  }
+  virtual Result<std::vector<ObsmInfo>> obsm_entries() const { return std::vector<ObsmInfo>(); }
+
+  // What a user should know of how the file was taken.
+  virtual std::vector<Note> notes() const { return {}; }
 };
 
 }  // namespace penstock

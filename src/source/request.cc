@@ -1,3 +1,14 @@
+// Byte ranges, joined so that few and large reads are left. Two reads cost more than one that reads a small
+// gap along; how large a gap and how large a read may be is said by whoever joins (kCoalesceGap,
+// kCoalesceMax).
+//
+//     asked for        [0, 100)   [100, 300)   [5000, 6000)   [40000, 41000)
+//     add()            [0, 300)                [5000, 6000)   [40000, 41000)     what touches is one
+//     coalesce(16K)    [0, 6000)                              [40000, 41000)     small gaps are read along
+//
+// Fetched answers where bytes are that were asked for. They were asked for in some order, sorted, joined and
+// read; the bytes of request i lie behind those of all requests before it. Looking up goes on from the last
+// place, since decoders ask nearly in the order of the file.
 #include "source/request.h"
 
 #include <algorithm>
@@ -9,10 +20,12 @@ namespace {
 // Makes `first` cover `next` too, when it may. Overlapping ranges always become one, whatever the size: each
 // of them will be looked up whole.
 bool join(ReadRequest& first, const ReadRequest& next, ByteCount max_gap, ByteCount max_bytes) {
+  // add() does not sort: a range that lies before the last one stays by itself until coalesce().
   if (first.file != next.file || next.offset < first.offset) return false;
   const ByteOffset end = std::max(first.end(), next.end());
   const bool overlap = next.offset < first.end();
   const bool near = overlap || next.offset - first.end() <= max_gap;
+  // The bound is for what is joined at will; a range that was asked for in one piece may be larger.
   if (!overlap && !(near && end - first.offset <= max_bytes)) return false;
   first.bytes = end - first.offset;
   return true;
@@ -30,6 +43,8 @@ void RequestList::add(const File* file, ByteOffset offset, ByteCount bytes) {
 void RequestList::coalesce(ByteCount max_gap, ByteCount max_bytes) {
   if (requests_.size() < 2) return;
   std::sort(requests_.begin(), requests_.end(), [](const ReadRequest& a, const ReadRequest& b) {
+    // Files have no order but that of their addresses. It decides where bytes lie in the buffer, and nothing
+    // that a user could see.
     if (a.file != b.file) return std::less<>()(a.file, b.file);
     return a.offset != b.offset ? a.offset < b.offset : a.bytes < b.bytes;
   });
@@ -66,6 +81,7 @@ std::span<const std::byte> Fetched::find_head(const File* file, ByteOffset offse
     ++cursor_;
   }
   const ReadRequest& r = requests_[cursor_];
+  // Bytes that were not asked for are a mistake of the caller, who gets nothing and says so.
   if (r.file != file || offset < r.offset || offset - r.offset > r.bytes) return {};
   const ByteCount skipped = offset - r.offset;
   return {data_ + cursor_bytes_ + skipped, std::min(bytes, r.bytes - skipped)};

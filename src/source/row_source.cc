@@ -1,8 +1,21 @@
+// How long rows are, in a fixed space: a histogram whose buckets are exact for short rows and an eighth of an
+// octave wide for longer ones, like the steps of a floating-point number with three bits of fraction.
+//
+//     length    0 ... 15    16 17    18 19    ...    30 31    32-35    36-39 ...
+//     bucket    0 ... 15      16       17              23       24       25
+//
+// What is planned with it errs on the long side: a bucket counts as its largest length. The error is below an
+// eighth, and a batch's memory is estimated from the n longest rows (longest_sum), so that no batch is larger
+// than planned.
 #include "source/row_source.h"
+
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <bit>
 #include <utility>
+
+#include "base/checked.h"
 
 namespace penstock {
 namespace {
@@ -13,14 +26,10 @@ constexpr int kExactLog = 4;
 constexpr int kStepsLog = 3;
 constexpr int kSteps = 1 << kStepsLog;
 
-std::uint64_t saturating_mul_add(std::uint64_t a, std::uint64_t b, std::uint64_t c) {
-  std::uint64_t r = 0;
-  if (__builtin_mul_overflow(a, b, &r) || __builtin_add_overflow(r, c, &r)) return ~std::uint64_t{0};
-  return r;
-}
-
 }  // namespace
 
+// 1,400 has 11 bits, so that its octave is 10: 1,024 to 2,047. The three bits below the highest are 010,
+// which is the third step of eight, 1,280 to 1,407: bucket 16 + (10 - 4) * 8 + 2 = 66.
 int RowLengths::bucket_of(std::uint64_t entries) {
   if (entries < kExact) return static_cast<int>(entries);
   const int octave = std::bit_width(entries) - 1;
@@ -53,6 +62,8 @@ void RowLengths::merge(const RowLengths& other) {
   for (std::size_t i = 0; i < histogram.size(); ++i) histogram[i] += other.histogram[i];
 }
 
+// Rows lose entries when genes are selected. Those that were longer than can be now fall into the last bucket
+// that is left.
 void RowLengths::clip(std::uint64_t most) {
   if (longest <= most) return;
   longest = most;
@@ -65,11 +76,20 @@ void RowLengths::clip(std::uint64_t most) {
 std::uint64_t RowLengths::longest_sum(std::uint64_t n) const {
   std::uint64_t sum = 0;
   for (int bucket = kBuckets - 1; bucket >= 0 && n > 0; --bucket) {
+    // From the longest bucket down, until n rows are together.
     const std::uint64_t count = std::min(n, histogram[static_cast<std::size_t>(bucket)]);
-    sum = saturating_mul_add(count, std::min(bucket_max(bucket), longest), sum);
+    // A sum that wraps would plan too little memory; one that stays at the top is refused by the budget.
+    sum = saturating_add(sum, saturating_mul(count, std::min(bucket_max(bucket), longest)));
     n -= count;
   }
+  // No rows have more entries than all rows have.
   return std::min(sum, entries);
+}
+
+Status check_scratch(const RowSource& source, const Scratch& scratch, ByteCount needed) {
+  if (scratch.bytes.size() >= needed && scratch.codec != nullptr) return {};
+  return Status::internal(fmt::format("{}: a scratch of {} bytes, {} are needed, or no codec", source.label(),
+                                      scratch.bytes.size(), needed));
 }
 
 }  // namespace penstock

@@ -48,23 +48,30 @@ struct SourceTraits {
   RowLengths lengths;
   std::string layout;          // for people: "csr float32/int32, chunks of 17,078, deflate(4)"
   ByteCount stored_bytes = 0;  // of data + indices in the file
-  // Stored bytes of the largest chunk of data, and of that of indices, together.
+  // Stored bytes of the largest chunk of data, and of that of indices, together: of those whose heads are read.
   ByteCount largest_chunks = 0;
-  // Storage chunks of values over the whole matrix (0: row-addressable storage), and whether the head of a
-  // chunk costs about what it holds (a block's last row usually runs into one more chunk).
+  // Storage chunks of values over the whole matrix, those that stand side by side counted as one (0:
+  // row-addressable storage), and whether the head of a chunk costs about what it holds (a block's last row
+  // usually runs into one more chunk).
   std::uint64_t n_chunks = 0;
+  std::uint64_t chunks_across = 1;  // those that stand side by side, each a request of its own
   bool cheap_heads = false;
   // False: chunks begin and end with rows, as row groups do, so no block shares one with the next.
   bool rows_cross_chunks = true;
-  // True: `lengths` are those of the file, before columns are left out.
+  // True: `lengths` are bounds: those of the file, before columns are left out, or before zeros are.
   bool lengths_are_bounds = false;
+  // Bytes of a chunk of row offsets, decoded and as stored: a block reads whole ones unless resident() keeps
+  // offsets in memory. 0: a block reads its own and no more.
+  ByteCount offset_chunk = 0, offset_chunk_stored = 0;
   // Pages that opening passed over, because only they say where rows begin and how long they are.
   std::uint64_t pages_passed = 0;
+  // Bytes in the file that opening passed over for the same reason.
+  ByteCount bytes_passed = 0;
 };
 
 struct ReadCost {
   ByteCount stored = 0;   // bytes to read
-  ByteCount decoded = 0;  // bytes that come out of the codecs
+  ByteCount decoded = 0;  // bytes that decode() will count into its CodecContext, or about as many
   std::uint64_t requests = 0;
 };
 
@@ -87,6 +94,9 @@ struct CsrTile {
   const double* totals = nullptr;
 };
 
+class ColumnMajor;  // column_major.h
+class TurnedRows;
+
 class RowSink {
  public:
   virtual ~RowSink() = default;
@@ -97,7 +107,8 @@ class RowSink {
 
 // A thread's decode buffers.
 struct Scratch {
-  std::span<std::byte> bytes;  // at least RowSource::scratch_bytes(), 64-byte aligned, reserved by the caller
+  // At least RowSource::least_scratch_bytes(), better scratch_bytes(); 64-byte aligned, reserved by the caller.
+  std::span<std::byte> bytes;
   CodecContext* codec = nullptr;
   // Set by decode() when it failed for one reason only: the estimated head of a chunk was too short. The rows
   // that the sink has not got yet can be had from `Heads::whole` requests.
@@ -106,9 +117,22 @@ struct Scratch {
   std::uint64_t entries_dropped = 0;
   // Entries in columns that are not wanted (mapped_source.h): added to.
   std::uint64_t entries_left_out = 0;
+  // Of a matrix that stores every value, those that decode() left out because they are zero, and those in
+  // columns that it did not read: added to.
+  std::uint64_t zeros = 0;
   // The sink wants CsrTile::totals.
   bool totals = false;
+  // Of a matrix that is stored column by column: its rows, once a pass has put them together.
+  const TurnedRows* turned = nullptr;
+  // Bytes that decode() read itself, and in how many reads: added to.
+  ByteCount bytes_read = 0;
+  std::uint64_t reads = 0;
 };
+
+class ColumnMap;
+class RowSource;
+// `internal` when a scratch lacks its codec, or some of the bytes that decode() needs.
+Status check_scratch(const RowSource& source, const Scratch& scratch, ByteCount needed);
 
 class RowSource {
  public:
@@ -128,16 +152,32 @@ class RowSource {
   virtual std::uint64_t most_entries(RowRange rows) const = 0;
   // Appends the byte ranges that decode() will look up; the caller coalesces the list. No I/O.
   virtual Status requests(std::span<const RowRange> wanted, Heads heads, RequestList& list) const = 0;
-  // Decodes the wanted rows out of fetched bytes. No I/O, no allocation.
+  // Decodes the wanted rows out of fetched bytes. No I/O, no allocation; but for a matrix that is stored column
+  // by column, of which there are no requests: see by_columns().
   virtual Status decode(std::span<const RowRange> wanted, const Fetched& fetched, Scratch& scratch,
                         RowSink& sink) const = 0;
   // Scratch that decode() needs for `wanted` lists of at most max_rows rows in total.
   virtual ByteCount scratch_bytes(RowIndex max_rows) const = 0;
+  // With how little decode() does it all the same, if slower: chunks are decoded more than once.
+  virtual ByteCount least_scratch_bytes(RowIndex max_rows) const { return scratch_bytes(max_rows); }
 
   // A twin of this source that keeps its row offsets in memory instead of reading them again with each
   // block. resident_bytes() is what that takes, reserved from `budget` under `index`.
   virtual ByteCount resident_bytes() const = 0;
   virtual Result<std::shared_ptr<const RowSource>> resident(MemoryBudget& budget) const = 0;
+
+  // A twin that reads no storage in which there are dropped columns alone; columns keep their numbers, and
+  // entries of dropped ones may still come. nullptr: it would read the same.
+  virtual std::shared_ptr<const RowSource> only_columns(const ColumnMap&) const { return nullptr; }
+  // A twin that reads less, for who wants no CsrTile::totals. nullptr: it would read the same.
+  virtual std::shared_ptr<const RowSource> without_totals() const { return nullptr; }
+
+  // Not nullptr: the matrix is stored column by column, and rows are cheap only many at a time. requests() and
+  // cost() say nothing of it. decode() hands out rows of Scratch::turned; without that, it goes through all of
+  // the matrix itself, once for as many rows as the scratch holds.
+  virtual const ColumnMajor* by_columns() const { return nullptr; }
+  // How many entries there are of those that SourceTraits::lengths counts: exact where by_columns() is.
+  virtual std::uint64_t wanted_entries() const { return traits().lengths.entries; }
 };
 
 }  // namespace penstock

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "base/types.h"
-#include "penstock/dataset.h"
+#include "penstock/column.h"
 #include "penstock/memory_budget.h"
 #include "penstock/status.h"
 #include "source/obs_column.h"

@@ -13,7 +13,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "base/types.h"
@@ -22,6 +21,7 @@
 #include "penstock/memory_budget.h"
 #include "penstock/status.h"
 #include "source/request.h"
+#include "store/chunk_index.h"
 
 namespace penstock::store {
 
@@ -31,9 +31,11 @@ enum class TypeClass : std::uint8_t {
   fixed_string,  // `size` bytes each
   vlen_string,
   reference,  // HDF5 object reference
-  compound,   // legacy tables; not read yet
+  compound,   // records of fields (`members`): the tables of anndata before 0.7
   other,      // named in `description`; `unsupported` on use
 };
+
+struct Member;
 
 struct DataType {
   TypeClass cls = TypeClass::other;
@@ -42,6 +44,14 @@ struct DataType {
   bool big_endian = false;    // numbers only
   bool space_padded = false;  // fixed strings: strip trailing spaces instead of stopping at NUL
   std::string description;    // "float32", "vlen string", "HDF5 bitfield", ...
+  std::shared_ptr<const std::vector<Member>> members;  // of a compound, in order
+};
+
+// A field of a compound.
+struct Member {
+  std::string name;
+  ByteCount offset = 0;  // in an element; the field lies inside
+  DataType type;
 };
 
 // A decoded attribute. Exactly one of the vectors is filled, by type.cls (booleans are ints).
@@ -84,14 +94,8 @@ class Group : public Node {
   // A child by name, or a descendant by "a/b/c". not_found lists near or existing names; external links
   // and object kinds that are not read are `unsupported`, named.
   virtual Result<std::shared_ptr<const Node>> child(const std::string& name) const = 0;
-};
-
-// Where a chunk lies.
-struct ChunkLocation {
-  ByteOffset offset = 0;
-  ByteCount stored = 0;
-  std::uint32_t mask = 0;  // filters that were skipped
-  bool present = false;    // false: every element is the fill value
+  // The file says that its writer has not closed it: it writes still, or it was ended.
+  virtual bool left_open() const { return false; }
 };
 
 // An n-dimensional array of fixed-size elements (rank 0 = one element; a null dataspace = shape {0}), cut
@@ -110,7 +114,10 @@ class Array : public Node {
   const File* file() const { return file_.get(); }
   // Bytes stored in the file for the whole array.
   ByteCount stored_bytes() const { return stored_bytes_; }
-  ByteCount index_bytes() const { return index_.size() * 12 + masks_.size() * 16; }
+  // What its chunk index holds.
+  ByteCount index_bytes() const { return index_.bytes(); }
+  // Stored bytes of the largest chunk; 0 when not chunked.
+  ByteCount largest_chunk() const { return index_.largest_stored(); }
 
   ChunkLocation chunk(std::uint64_t number) const;
 
@@ -118,13 +125,14 @@ class Array : public Node {
   ByteCount chunk_bytes() const { return chunk_elements_ * dtype_.size; }
 
   // --- data path, 1-d arrays (and unchunked ones of any rank, C order): elements [first, first + count) ---
-  // Arrays of compound and other types are `unsupported` here and in the metadata path.
+  // Arrays of other types are `unsupported` here and in the metadata path; of compounds come the bytes.
   // Adds the byte ranges of every chunk touched (for an unchunked array: of exactly those elements). With
   // estimated heads, of the last chunk only what decoding it up to the last element is expected to take,
   // where that pays.
   void add_requests(std::uint64_t first, std::uint64_t count, Heads heads, RequestList& list) const;
-  // What add_requests would add, before coalescing.
-  ByteCount requested_bytes(std::uint64_t first, std::uint64_t count) const;
+  // What CodecContext::take_bytes() says after elements [first, first + count) were decoded: of a chunked
+  // array they are of one chunk, from its first on.
+  ByteCount decoded_bytes(std::uint64_t first, std::uint64_t count) const;
   // Decodes chunk `number` whole into out (chunk_elements() * dtype().size bytes; byte order native
   // afterwards), or only its first out.size() bytes when that is less: by a head decode where the pipeline
   // can and it pays, else whole through `step`. step must hold step_bytes(). A chunk of which only a head was
@@ -144,6 +152,15 @@ class Array : public Node {
   Result<std::vector<std::byte>> read_all(ByteCount max_bytes) const;
   // Elements [first, first + count) of a 1-d or unchunked array into count * dtype().size bytes.
   Status read_range(std::uint64_t first, std::uint64_t count, std::span<std::byte> out) const;
+  // A field of an array of compounds (of rank 1), as an array of its own whose values are in memory, reserved
+  // under `index` while it lives.
+  static Result<std::shared_ptr<const Array>> open_field(std::shared_ptr<const Array> records,
+                                                         const Member& field);
+  // A chunk's elements that lie inside the shape, in C order; chunked arrays only.
+  Result<std::vector<std::byte>> read_chunk_inside(std::uint64_t number) const;
+  // Elements of this array's file that were taken out of it, such as the fields of a compound, as strings.
+  virtual Result<std::vector<std::string>> to_strings(std::span<const std::byte> elements,
+                                                      const DataType& type) const;
   // Strings (fixed or vlen) [first, first + count) of a 1-d or scalar array.
   virtual Result<std::vector<std::string>> read_strings(std::uint64_t first, std::uint64_t count) const = 0;
 
@@ -158,13 +175,7 @@ class Array : public Node {
   ByteCount stored_bytes_ = 0;
   std::vector<std::byte> fill_;           // dtype_.size bytes in native byte order, or empty for zeros
   std::shared_ptr<MemoryBudget> budget_;  // for the buffers of the metadata path; null = not counted
-  // Compact chunk index: 12 bytes a chunk; masks only where they are not 0.
-  struct IndexEntry {
-    std::uint32_t offset_low, offset_high, stored;  // stored == 0: absent
-  };
-  std::vector<IndexEntry> index_;  // n_chunks_ entries, or none when no chunk is present
-  std::vector<std::pair<std::uint64_t, std::uint32_t>> masks_;  // sorted by chunk number
-  Reservation index_reservation_;
+  ChunkIndex index_;
   // Not chunked: one run of bytes in the file, or bytes held here (compact).
   bool allocated_ = false;  // false: fill value everywhere
   ByteOffset contiguous_offset_ = 0;

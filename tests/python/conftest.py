@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import scipy.sparse as sp
 from support import SHARED, random_csr, random_obs, write_h5ad
 
 import penstock
+from penstock import _core
 
 # A shell starts background jobs with SIGINT ignored, and children inherit that: those that are to be interrupted would
 # never end.
@@ -45,6 +47,21 @@ def make_corpus(folder: Path, sizes: list[int], n_vars: int, seed: int, **layout
     obs["line"] = pd.Categorical(obs["line"].astype(object), categories=tables[0]["line"].cat.categories)
     obs["colour"] = pd.Categorical(obs["colour"].astype(object))
     return Corpus(paths, sp.csr_matrix(sp.vstack(matrices)), obs)
+
+
+@pytest.fixture
+def starve_windows() -> Iterator[Callable[[int], None]]:
+    """Takes so many bytes of window pages for all that loaders have, until the test ends: rows get deferred."""
+    yield _core.starve_windows
+    _core.starve_windows(0)
+
+
+@pytest.fixture
+def keep_nothing() -> Iterator[None]:
+    """Loaders read row offsets and labels again with each block, until the test ends."""
+    _core.keep_nothing(True)
+    yield
+    _core.keep_nothing(False)
 
 
 @pytest.fixture(scope="session")

@@ -85,10 +85,14 @@ class Trace:
 
 def writer_of(path: Path) -> int:
     """The process that has the file open: a rank, by its trace."""
-    for entry in Path("/proc").glob("[0-9]*/fd/*"):
-        with contextlib.suppress(OSError):  # processes come and go
-            if entry.readlink() == path:
-                return int(entry.parts[2])
+    for process in os.listdir("/proc"):
+        if not process.isdecimal():
+            continue
+        with contextlib.suppress(OSError):  # processes come and go, also while they are listed
+            for number in os.listdir(f"/proc/{process}/fd"):
+                with contextlib.suppress(OSError):
+                    if Path(f"/proc/{process}/fd/{number}").readlink() == path:
+                        return int(process)
     raise RuntimeError(f"nobody writes {path}")
 
 

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +167,23 @@ def flat(batches: Iterable[penstock.Batch]) -> np.ndarray:
     return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
 
 
+def batches_of_damaged(good: bytes, bad: Path, seed: int, copies: int) -> Iterator[penstock.Batch]:
+    """What a loader makes of copies of a file, written to `bad`, each cut somewhere or with one bit flipped; a
+    documented error ends a copy."""
+    rng = np.random.default_rng(seed)
+    for i in range(copies):
+        data = bytearray(good)
+        if i % 3 == 0:
+            data = data[: rng.integers(0, len(data))]
+        else:
+            data[int(rng.integers(0, len(data)))] ^= 1 << int(rng.integers(0, 8))
+        bad.write_bytes(data)
+        try:
+            yield from penstock.Loader(penstock.open(bad), batch_size=64, memory="64MB", to="numpy")
+        except (OSError, NotImplementedError, ValueError, KeyError, MemoryError):
+            continue
+
+
 def framework(name: str) -> Any:
     """The module of a framework that only tests use. Without it the caller is skipped, but never in `make test`,
     which installs them all."""
@@ -175,7 +192,7 @@ def framework(name: str) -> Any:
     return pytest.importorskip(name, reason=f"{name} is not installed (make setup-test)")
 
 
-def run_python(code: str, *args: str, timeout: float = 120, **env: str) -> subprocess.CompletedProcess[str]:
+def run_python(code: str, *args: str, timeout: float = 300, **env: str) -> subprocess.CompletedProcess[str]:
     """A script in a process of its own."""
     return subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code), *args],

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import pickle
 import threading
 import time
+import weakref
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from conftest import Corpus
+from support import run_python
 from test_genes import write
 
 import penstock
@@ -57,7 +62,7 @@ def test_one_batch_is_made_while_the_loop_works(path: Path) -> None:
 
     epoch = iter(loader_of(path, transform))
     assert next(epoch) == 1
-    limit = time.perf_counter() + 10
+    limit = time.perf_counter() + 60
     while len(made) < 2 and time.perf_counter() < limit:
         time.sleep(0.001)
     time.sleep(0.05)
@@ -92,10 +97,11 @@ def test_breaking_off_beginning_anew_and_closing(path: Path) -> None:
     epoch = iter(loader)
     next(epoch)
     other = iter(loader)
-    assert list(epoch) == []  # ended by the other
+    with pytest.raises(RuntimeError, match=r"another iter\(\)"):
+        next(epoch)
     assert next(other)
     loader.close()
-    with pytest.raises((StopIteration, RuntimeError)):
+    with pytest.raises(RuntimeError, match="loader closed"):
         next(other)
     loader.close()
 
@@ -137,3 +143,122 @@ def test_what_cannot_be_called_is_refused_and_functions_are_pickled(path: Path) 
         loader_of(path, 3)
     loader = pickle.loads(pickle.dumps(loader_of(path, rows_of)))
     assert sorted(row for rows in loader for row in rows) == list(range(ROWS))
+
+
+def test_one_that_holds_its_own_iterator_is_collected(path: Path) -> None:
+    """A thread that rests keeps nothing alive, and ends with its iterator."""
+
+    class Trainer:
+        def __init__(self) -> None:
+            self.batches = iter(loader_of(path, self.transform))
+
+        def transform(self, batch: penstock.Batch) -> tuple[Trainer, penstock.Batch]:
+            return self, batch
+
+    def threads() -> int:
+        return len(os.listdir("/proc/self/task"))
+
+    before = threads()
+    trainer = Trainer()
+    assert next(trainer.batches)[0] is trainer
+    limit = time.monotonic() + 60
+    while trainer.batches.progress.result is None and time.monotonic() < limit:  # type: ignore[attr-defined]
+        time.sleep(0.001)
+    alive = weakref.ref(trainer)
+    del trainer
+    while (alive() is not None or threads() > before) and time.monotonic() < limit:
+        gc.collect()
+        time.sleep(0.01)
+    assert alive() is None and threads() <= before
+
+
+# --- whoever waits for a result, and whenever ---
+
+
+def ends_well(code: str, corpus: Corpus) -> str:
+    done = run_python(code, corpus.paths[0], timeout=180)
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    return done.stdout
+
+
+def test_the_process_ends_while_one_transform_waits_for_anothers_loader(corpus: Corpus) -> None:
+    code = """
+        import sys, time
+        import penstock
+        ds = penstock.open(sys.argv[1])
+        options = dict(batch_size=16, memory="8MB", to="numpy")
+        inner = iter(penstock.Loader(ds, transform=lambda batch: batch, **options))
+
+        def two(batch):
+            time.sleep(0.2)  # the process ends meanwhile
+            next(inner), next(inner)
+            return batch
+
+        for _ in penstock.Loader(ds, transform=two, **options):
+            break
+        print("end")
+    """
+    for _ in range(3):
+        assert ends_well(code, corpus) == "end\n"
+
+
+@pytest.mark.parametrize("before", ["", "next(batches)"])
+def test_a_transform_works_in_a_handler_of_the_processs_end(corpus: Corpus, before: str) -> None:
+    code = f"""
+        import atexit, sys
+        atexit.register(lambda: print(sum(batch.n_obs for batch in batches)))  # runs after those of penstock
+        import penstock
+        loader = penstock.Loader(
+            penstock.open(sys.argv[1])[:100], batch_size=10, memory="8MB", to="numpy", transform=lambda batch: batch
+        )
+        batches = iter(loader)
+        {before}
+    """
+    assert ends_well(code, corpus) == ("90\n" if before else "100\n")
+
+
+def test_a_signals_handler_may_peek_inside_of_next(corpus: Corpus) -> None:
+    code = """
+        import signal, sys, time
+        import penstock
+
+        def slow(batch):
+            time.sleep(0.3)
+            return batch
+
+        loader = penstock.Loader(
+            penstock.open(sys.argv[1])[:40], batch_size=10, memory="8MB", to="numpy", transform=slow
+        )
+        signal.signal(signal.SIGALRM, lambda *_: loader.peek())
+        signal.setitimer(signal.ITIMER_REAL, 0.15, 0.2)
+        print(sum(batch.n_obs for batch in loader))
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    """
+    assert ends_well(code, corpus) == "40\n"
+
+
+def test_an_epoch_that_a_signals_handler_ends_says_so(corpus: Corpus) -> None:
+    code = """
+        import signal, sys, time
+        import penstock
+
+        calls = []
+
+        def slow(batch):
+            calls.append(batch.n_obs)
+            if len(calls) == 1:  # the loop has begun its epoch, however late that was
+                signal.setitimer(signal.ITIMER_REAL, 0.15)
+            time.sleep(0.3)
+            return batch
+
+        loader = penstock.Loader(
+            penstock.open(sys.argv[1])[:200], batch_size=10, memory="8MB", to="numpy", transform=slow
+        )
+        signal.signal(signal.SIGALRM, lambda *_: iter(loader))
+        try:
+            for _ in loader:
+                pass
+        except RuntimeError as error:
+            print("RuntimeError")
+    """
+    assert ends_well(code, corpus) == "RuntimeError\n"

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
-from support import assert_batch, random_csr, random_obs, run_python, write_csr, write_h5ad
+from support import assert_batch, random_csr, random_obs, run_python, write_h5ad
 
 import penstock
 
@@ -76,7 +76,7 @@ SWEEP = """
     [("truncate", 150), ("flip", 400)]
     + [
         pytest.param("truncate", 1500, marks=pytest.mark.slow),
-        pytest.param("flip", 4000, marks=pytest.mark.slow),
+        pytest.param("flip", 1500, marks=pytest.mark.slow),
     ],
 )
 def test_damage(source, tmp_path, mode, count):
@@ -182,22 +182,20 @@ def test_lengths_that_do_not_fit(tmp_path):
         read_all(edit(tmp_path, missing))
 
 
-@pytest.mark.parametrize("encoding", ["csc_matrix", "awkward-array"])
-def test_other_encodings_are_named(tmp_path, encoding):
+def test_other_encodings_are_named(tmp_path):
     def change(file):
-        file["X"].attrs["encoding-type"] = encoding
+        file["X"].attrs["encoding-type"] = "awkward-array"
 
-    with pytest.raises(NotImplementedError, match="(?i)" + encoding.split("_")[0]):
+    with pytest.raises(NotImplementedError, match="awkward-array"):
         read_all(edit(tmp_path, change))
 
 
-def test_new_hdf5_structures_are_named(tmp_path):
-    x = random_csr(np.random.default_rng(1), 40, 30)
-    path = tmp_path / "new.h5ad"
-    with h5py.File(path, "w", libver="latest") as file:
-        write_csr(file.create_group("X"), x, chunks=16)
-    with pytest.raises(NotImplementedError, match="HDF5"):
-        penstock.open(path)
+def test_rows_said_to_be_columns_are_refused(tmp_path):
+    def change(file):
+        file["X"].attrs["encoding-type"] = "csc_matrix"
+
+    with pytest.raises(penstock.CorruptFileError, match=r"indptr has .* expected .* \(columns \+ 1\)"):
+        read_all(edit(tmp_path, change))
 
 
 def test_unknown_filters_are_named(tmp_path):
@@ -210,11 +208,10 @@ def test_unknown_filters_are_named(tmp_path):
         penstock.open(path)
 
 
-def test_obs_in_dense_links_is_refused_by_name(tmp_path):
-    """A column whose name is not ASCII can make h5py move the group's links to a heap, which is not read yet."""
+def test_obs_in_dense_links_is_read(tmp_path):
+    """A column whose name is not ASCII can make h5py move the group's links to a heap."""
     rng = np.random.default_rng(0)
     obs = random_obs(rng, 30)
     obs["細胞"] = pd.Categorical(["a", "b"] * 15)
     path = write_h5ad(tmp_path / "x.h5ad", random_csr(rng, 30, 5), obs)
-    with pytest.raises(NotImplementedError, match="dense link storage"):
-        penstock.open([path])
+    assert list(penstock.open([path]).obs["細胞"]) == ["a", "b"] * 15

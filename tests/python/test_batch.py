@@ -31,8 +31,8 @@ def test_torch_csr(loader, corpus):
     assert batch.X is batch["X"] and batch.X.layout == torch.sparse_csr and batch.X.shape == (100, 90)
     assert batch.X.dtype == torch.float32 and batch.index.dtype == torch.int64 and batch.n_obs == 100
     assert_batch(batch, corpus.x)
-    with pytest.raises(AttributeError, match="obsm"):
-        _ = batch.obsm
+    with pytest.raises(AttributeError, match="layers"):
+        _ = batch.layers
     assert "100 x 90" in repr(batch) and "colour" in repr(batch)
 
 
@@ -96,7 +96,8 @@ def test_dense_method(loader):
         found = batch.dense(dtype)
         wanted = batch.X.dtype if dtype is None else torch.empty(0).to(found.dtype).dtype
         assert found.dtype == wanted and torch.equal(found, expected.to(found.dtype))
-    assert batch.dense().data_ptr() != batch.dense().data_ptr() or True
+    held = [batch.dense() for _ in range(3)]
+    assert len({x.data_ptr() for x in held}) == 3
     with pytest.raises(ValueError, match="dtype"):
         batch.dense("nonsense")
 
@@ -132,7 +133,7 @@ def test_dense_refuses_a_broken_matrix(loader):
 def test_labels(loader, corpus):
     types = {"colour": torch.int64, "line": torch.int64, "n": torch.int64, "small": torch.int64, "flag": torch.bool,
              "score": torch.float64, "score32": torch.float32}  # fmt: skip
-    assert set(loader.categories) == {"colour", "line"}
+    assert {name for name, known in loader.categories.items() if known is not None} == {"colour", "line"}
     assert loader.categories["colour"] == ["blue", "green", "red"]
     for batch in loader:
         assert {k: v.dtype for k, v in batch.obs.items()} == types
@@ -150,7 +151,7 @@ def test_given_categories(corpus):
     ds = corpus.open()
     given = {"colour": ["red", "blue"], "n": None, "line": pd.Index(["b2"])}
     loader = penstock.Loader(ds, memory="16MB", obs=given)
-    assert loader.categories == {"colour": ["red", "blue"], "line": ["b2"]}
+    assert loader.categories == {"colour": ["red", "blue"], "n": None, "line": ["b2"]}
     for batch in loader:
         expected = (
             corpus.obs["colour"].iloc[batch.index.numpy()].map({"red": 0, "blue": 1, "green": -1}).astype(int)
@@ -299,3 +300,77 @@ def test_dense_into_a_tensor_that_is_kept(corpus, to):
         batch.dense(out=out[:, 1:])
     with pytest.raises(ValueError, match="not both"):
         batch.dense("float64", out=out)
+
+
+# --- what is kept of batches ---
+
+FEW = {"batch_size": 50, "obs": LABELS, "totals": True, "slot_timeout": 0.2}
+
+
+def least_memory(ds, **options):
+    """A budget that a whole number of batches fills: four, or a few more."""
+    for memory in range(500_000, 20_000_000, 100_000):
+        try:
+            loader = penstock.Loader(ds, memory=memory, threads=1, **options)
+        except penstock.MemoryBudgetError:
+            continue
+        return memory, loader.plan.slots
+    raise AssertionError("no budget is enough")
+
+
+@pytest.mark.parametrize("to", ["torch", "numpy"])
+@pytest.mark.parametrize("format", ["csr", "dense"])
+def test_labels_row_numbers_and_totals_keep_no_batch(corpus, format, to):
+    options = {**FEW, "format": format, "to": to}
+    ds = corpus.open()
+    memory, slots = least_memory(ds, **options)
+    assert slots < 20
+    loader = penstock.Loader(ds, memory=memory, threads=1, **options)
+    kept = []
+    for batch in loader:
+        kept.append((batch.index, batch.total, dict(batch.obs), batch.obs_frame()))
+        assert loader.stats()["slots_held"] <= 2
+    del batch
+    assert len(kept) == len(loader) == 61 and loader.stats()["slots_held"] == 0
+    loader.close()
+    # They are what the file says, and not what later batches wrote.
+    rows = np.concatenate([np.asarray(index) for index, *_ in kept])
+    np.testing.assert_array_equal(np.sort(rows), np.arange(3001))
+    totals = np.concatenate([np.asarray(total) for _, total, *_ in kept])
+    np.testing.assert_allclose(totals, np.asarray(corpus.x.sum(1)).ravel()[rows])
+    for name in ("n", "score", "flag"):
+        found = np.concatenate([np.asarray(obs[name]) for _, _, obs, _ in kept])
+        np.testing.assert_array_equal(found, corpus.obs[name].to_numpy()[rows])
+    frame = pd.concat([frame for *_, frame in kept])
+    assert list(frame["colour"]) == list(corpus.obs["colour"].iloc[rows])
+
+
+@pytest.mark.parametrize("to", ["torch", "numpy"])
+@pytest.mark.parametrize("format", ["csr", "dense"])
+def test_what_is_kept_of_x_keeps_its_batch(corpus, format, to):
+    loader = penstock.Loader(corpus.open(), memory="16MB", format=format, to=to, batch_size=50, obs=["n"])
+    batch = next(iter(loader))
+    dense = format == "dense"
+    x = batch.X if dense else batch.X.crow_indices() if to == "torch" else batch.X.indptr
+    index = batch.index
+    del batch
+    assert loader.stats()["slots_held"] == 1
+    del x
+    assert loader.stats()["slots_held"] == 0 and len(index) == 50
+
+
+def test_arrays_of_a_batch_share_no_memory(corpus):
+    loader = penstock.Loader(
+        corpus.open(), memory="16MB", to="numpy", batch_size=50, obs=["n", "flag"], totals=True
+    )
+    it = iter(loader)
+    batch = next(it)
+    expected = loader.peek()
+    kept = [array.copy() for array in (batch.X.data, batch.obs["n"], batch.total)]
+    batch.index[:] = -7
+    batch.obs["flag"][:] = True
+    for array, before in zip((batch.X.data, batch.obs["n"], batch.total), kept, strict=True):
+        np.testing.assert_array_equal(array, before)
+    following = next(it)
+    np.testing.assert_array_equal(following.index, expected.index)
+    np.testing.assert_array_equal(following.obs["flag"], expected.obs["flag"])

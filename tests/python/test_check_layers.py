@@ -47,7 +47,7 @@ def test_includes_are_read_from_files(tmp_path: Path) -> None:
     root = tree(
         tmp_path,
         {
-            "include/penstock/loader.h": '#include "loader/bins.h"\n',
+            "include/penstock/loader.h": '// Layer: loader.\n#include "loader/bins.h"\n',
             "src/loader/bins.h": "",
             "src/base/status.h": '#include <iostream>\n#include "penstock/loader.h"\n',
             "src/io/file.h": '#include "base/missing.h"\n#include <hdf5.h>\n#include <vector>\n',
@@ -57,12 +57,21 @@ def test_includes_are_read_from_files(tmp_path: Path) -> None:
         },
     )
     assert sorted(check_layers.check_includes(root)) == [
-        "include/penstock/loader.h:1: public headers may not include src/ (loader/bins.h)",
+        "include/penstock/loader.h:2: public headers may not include src/ (loader/bins.h)",
         "src/base/status.h:1: the core prints nothing, so it needs no <iostream>",
         "src/base/status.h:2: includes penstock/loader.h, but loader is right of base",
         "src/io/file.h:1: base/missing.h does not exist",
         "src/io/file.h:2: <hdf5.h> does not belong in the core",
         "src/io/posix.h:1: io/testing/fault_file.h is for tests and benchmarks",
+    ]
+
+
+def test_public_headers_say_their_layer(tmp_path: Path) -> None:
+    files = {"a.h": "// A.\n// Layer: base.\n", "b.h": "// B.\n", "c.h": "// Layer: zarr.\n"}
+    root = tree(tmp_path, {f"include/penstock/{name}": text for name, text in files.items()})
+    assert list(check_layers.check_headers(root)) == [
+        "include/penstock/b.h: says no layer: // Layer: base.",
+        "include/penstock/c.h: says no layer: // Layer: base.",
     ]
 
 
@@ -108,3 +117,21 @@ def test_ascii_outside_literals(tmp_path: Path) -> None:
 
 def test_this_project_is_in_order() -> None:
     assert check_layers.check(Path(__file__).resolve().parents[2]) == []
+
+
+def test_functions_that_differ_between_machines_do_not_decide_the_order(tmp_path: Path) -> None:
+    code = "double x = std::log(2.0);  // log(3)\ndouble y = std::sqrt(2.0);\ncatalog(1);\nx = pow (x, y);\n"
+    root = tree(tmp_path, dict.fromkeys(("src/plan/a.cc", "src/plan/a_test.cc", "src/report/a.cc"), code))
+    found = list(check_layers.check_order(root))
+    assert [error.split(" is ")[0] for error in found] == ["src/plan/a.cc:1: log()", "src/plan/a.cc:4: pow()"]
+
+
+def test_the_arrows_of_the_page_are_the_scripts(tmp_path: Path) -> None:
+    line = check_layers.arrows(check_layers.LAYERS)
+    good = tree(
+        tmp_path / "good", {"ARCHITECTURE.md": "The arrows:\n`" + line.replace(" <- ", "\n<- ", 2) + "`\n"}
+    )
+    assert list(check_layers.check_arrows(good)) == []
+    bad = tree(tmp_path / "bad", {"ARCHITECTURE.md": f"`{line.replace('memory', 'io')}`"})
+    assert len(list(check_layers.check_arrows(bad))) == 1
+    assert list(check_layers.check_arrows(tree(tmp_path / "none", {"ARCHITECTURE.md": "no line\n"}))) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -33,7 +34,7 @@ pytestmark = pytest.mark.skipif(COMMAND is None and "CI" not in os.environ, reas
 
 def run(*args: str) -> subprocess.CompletedProcess[str]:
     assert COMMAND is not None
-    return subprocess.run([COMMAND, *args], capture_output=True, text=True, timeout=120)
+    return subprocess.run([COMMAND, *args], capture_output=True, text=True, timeout=300)
 
 
 def test_help_and_version():
@@ -92,6 +93,17 @@ def test_plan(corpus):
     assert given["dtype"] == "float64" and given["threads"] == 1
 
 
+def test_numbers_of_64_bits(corpus):
+    most = 2**64 - 1
+    assert json.loads(run("plan", *corpus.paths, "--seed", str(most), "--json").stdout)["seed"] == most
+    for option in ("--seed", "--epoch-size", "--window-rows", "--block-rows"):
+        for bad in ("-1", str(most + 1), "1.5", "0x10"):
+            done = run("plan", *corpus.paths, option, bad)
+            assert done.returncode == 2 and f"{option}: {bad} is not a whole number" in done.stderr, (
+                done.stderr
+            )
+
+
 def test_stream(corpus):
     done = run("stream", *corpus.paths, "--memory", "16MB", "--batch-size", "64")
     assert done.returncode == 0 and done.stderr == ""  # no terminal, no progress line
@@ -140,6 +152,22 @@ def test_select_vars(genes, tmp_path):
     files = json.loads(run("info", *paths, *by_symbol, "--missing", "drop", "--json").stdout)
     assert [file["n_vars"] for file in files] == [3, 3]
     assert "500 x 2 in 2 files" in run("plan", *paths, "--memory", "16MB", "--select-vars", "g7,g3").stdout
+
+
+def test_select_vars_says_how_many_were_found(genes, tmp_path):
+    paths, _ = genes
+    names = list(penstock.open(paths[0]).var_names[:4])
+    listed = tmp_path / "panel.txt"
+    listed.write_bytes("\ufeff".encode() + "\r\n".join([*names[:3], "nope", ""]).encode())
+    shown = run("info", paths[0], "--select-vars", f"@{listed}", "--missing", "drop")
+    assert (
+        shown.returncode == 0
+        and "3 of 4 genes asked for were found; missing, left out: 'nope'" in shown.stdout
+    )
+    none = run("info", paths[0], "--select-vars", "a,b", "--missing", "zero")
+    assert none.returncode != 0 and "no gene is there of the 2 asked for" in none.stderr
+    gone = run("info", paths[0], "--select-vars", f"@{tmp_path}/gone/panel.txt")
+    assert gone.returncode != 0 and f"there is no folder '{tmp_path}/gone'" in gone.stderr
 
 
 def test_select_vars_of_joined_files(genes, tmp_path):
@@ -194,7 +222,7 @@ def test_progress_line_on_a_terminal(large):
         if not part:
             break
         seen += part
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=300) == 0
     assert b"cells/s" in seen and b"\r" in seen and seen.endswith(b"\r\x1b[K")
 
 
@@ -234,12 +262,165 @@ def test_verify(corpus, tmp_path):
     assert [r["bad"] for r in report] == [0, 2] and len(report[1]["problems"]) == 2
 
 
+def handles(pid: int, number: signal.Signals) -> bool:
+    """The process has come so far as to have a handler for the signal, which else would end it."""
+    with open(f"/proc/{pid}/status") as file:
+        caught = next(int(line.split()[1], 16) for line in file if line.startswith("SigCgt:"))
+    return bool(caught >> (number - 1) & 1)
+
+
 def test_ctrl_c(large):
     process = subprocess.Popen(
         [COMMAND, "stream", *large.paths, "--memory", "16MB", "--batch-size", "16", "--epochs", "1000"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    time.sleep(1)
+    deadline = time.monotonic() + 60
+    while not handles(process.pid, signal.SIGINT) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(1)  # and streams
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=20) == 130
+    assert process.wait(timeout=120) == 130
     assert process.stderr is not None and process.stderr.read() == "penstock: interrupted\n"
+
+
+# A value for every option that takes one, and what else it needs. An option that is missing here fails the test.
+VALUES: dict[str, list[str]] = {
+    "--matrix": ["X"],
+    "--genes": ["genes"],
+    "--expressions": ["expressions"],
+    # Of Parquet only: see below.
+    "--var": [],
+    "--row": [],
+    "--col": [],
+    "--value": [],
+    "--obs-columns": [],
+    # Of files with an obsm: test_obsm.py.
+    "--obsm": [],
+    # Of 10x files only: test_tenx.py.
+    "--genome": [],
+    "--feature-type": [],
+    "--join": ["exact"],
+    "--var-key": ["symbol"],
+    "--index-memory": ["100MB"],
+    "--memory": ["16MB"],
+    "--query": ["n >= 0"],
+    "--param": ["least=0", "--query", "n >= @least"],
+    "--select-vars": ["g1,g3"],
+    "--select-key": ["symbol", "--select-vars", "S1,S3"],
+    "--missing": ["zero", "--select-vars", "g1,nowhere"],
+    "--batch-size": ["64"],
+    "--format": ["dense"],
+    "--dtype": ["float64"],
+    "--obs": ["colour,n"],
+    "--seed": ["3"],
+    "--epoch-size": ["100"],
+    "--balance": ["colour"],
+    "--weights": ["n"],
+    "--threads": ["1"],
+    "--io-threads": ["2"],
+    "--window-rows": ["50"],
+    "--block-rows": ["10"],
+    "--rank": ["0"],
+    "--world-size": ["1"],
+    "--label": ["colour"],
+    "--epochs": ["1"],
+    "--report": ["FOLDER/r.html"],
+    "--stats-every": ["5"],
+    "--prometheus": ["FOLDER/p.prom"],
+}
+
+
+def options_of(command: str) -> dict[str, bool]:
+    """The options of a command, as its help lists them: whether each takes a value."""
+    text = run(command, "--help").stdout
+    found = re.findall(r"^  (?:-\w,)?(--[\w-]+)(.*)$", text, re.M)
+    return {name: re.match(r" (TEXT|UINT|INT|FLOAT)\b", rest) is not None for name, rest in found}
+
+
+@pytest.fixture(scope="module")
+def two_files(tmp_path_factory) -> list[str]:
+    folder = tmp_path_factory.mktemp("two")
+    rng = np.random.default_rng(5)
+    var = pd.DataFrame({"symbol": [f"S{i}" for i in range(20)]}, index=[f"g{i}" for i in range(20)])
+    obs = pd.DataFrame(
+        {"colour": pd.Categorical(["red", "blue"] * 100), "n": np.arange(1, 201)},
+        index=[f"c{i}" for i in range(200)],
+    )
+    return [
+        write_h5ad(folder / f"{name}.h5ad", random_csr(rng, 200, 20), obs=obs, var=var) for name in ("a", "b")
+    ]
+
+
+@pytest.mark.parametrize("command", ["info", "plan", "stream", "verify"])
+def test_no_option_swallows_a_file(two_files, tmp_path, command):
+    options = options_of(command)
+    assert {"--matrix", "--json"} <= set(options) and len(options) >= 9
+    wrong = []
+    for option, takes_value in options.items():
+        if option == "--help" or VALUES.get(option) == [] and takes_value:
+            continue
+        words = [option]
+        if takes_value:
+            assert option in VALUES, f"{command} {option} is not tested"
+            words += [value.replace("FOLDER", str(tmp_path)) for value in VALUES[option]]
+        if option == "--label" and command == "stream":
+            words += ["--report", str(tmp_path / "r.html")]
+        for paths in (two_files[:1], two_files):
+            for line in ((*words, *paths), (*paths, *words)):
+                done = run(command, *line)
+                if done.returncode != 0:
+                    wrong.append((*line, done.stderr))
+    assert wrong == []
+
+
+def test_options_of_parquet_swallow_no_file(tmp_path):
+    triplets, wide = tmp_path / "triplets.parquet", tmp_path / "wide.parquet"
+    pd.DataFrame({"r": [0, 1], "c": [0, 1], "v": [1.0, 2.0]}).to_parquet(triplets, index=False)
+    pd.DataFrame({"g0": [1.0], "g1": [2.0], "age": [3]}).to_parquet(wide, index=False)
+    for path, words in (
+        (triplets, ("--row", "r", "--col", "c", "--value", "v")),
+        (wide, ("--obs-columns", "age")),
+    ):
+        for line in ((*words, path), (path, *words)):
+            done = run("info", *line, "--json")
+            assert done.returncode == 0 and json.loads(done.stdout)[0]["n_vars"] == 2, (line, done.stderr)
+
+
+def test_every_value_that_is_tested_is_an_options():
+    known = set().union(*(options_of(command) for command in ("info", "plan", "stream", "verify")))
+    assert set(VALUES) <= known
+
+
+def test_options_of_lists_may_be_repeated(two_files, tmp_path):
+    done = run("stream", "--obs", "colour", "--obs", "n", *two_files, "--report", str(tmp_path / "r.html"))
+    assert done.returncode == 0 and '["obs","colour, n"]' in (tmp_path / "r.html").read_text()
+    done = run("plan", "--label", "colour", "--label", "@file", *two_files, "--json")
+    assert [mixing["label"] for mixing in json.loads(done.stdout)["mixing"]] == ["colour", "@file"]
+
+
+@pytest.mark.parametrize("option", ["--report", "--prometheus"])
+def test_targets_are_checked_before_anything_is_opened(tmp_path, option):
+    """The file to stream does not even exist: the target is looked at first."""
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "file").touch()
+    for target in (tmp_path / "no such folder" / "r.html", tmp_path / "taken", tmp_path / "file" / "r.html"):
+        done = run("stream", str(tmp_path / "absent.h5ad"), option, str(target))
+        assert done.returncode == 1 and option in done.stderr and str(target) in done.stderr
+        assert "absent.h5ad" not in done.stderr and not target.is_file()
+
+
+def test_a_label_is_checked_before_streaming(two_files, tmp_path):
+    report = ["--report", str(tmp_path / "r.html")]
+    for label, words in (("color", "colour"), ("n", "numbers")):
+        done = run("stream", *two_files, "--epochs", "1000000", "--label", label, *report)
+        assert done.returncode in (1, 2) and words in done.stderr
+        assert not (tmp_path / "r.html").exists()
+    done = run("stream", *two_files, "--epochs", "1000000", "--label", "colour")
+    assert done.returncode == 2 and "--report" in done.stderr, "without a page there is nothing to show"
+
+
+def test_the_file_of_a_row(two_files):
+    plan = ["plan", *two_files, "--memory", "32MB"]
+    done = run(*plan, "--obs", "@file", "--balance", "@file", "--label", "@file")
+    assert done.returncode == 0 and "@file: 2 values, 1.00 bits" in done.stdout
+    assert "200 of 400" in run(*plan, "--query", "`@file` == 'a.h5ad'").stdout

@@ -95,11 +95,14 @@ def test_any_size_on_any_world(corpus, world, n, seed, batch_size, epoch, shuffl
         assert (np.diff(rows) > 0).all()  # ranks and batches in file order
 
 
-def test_extra_batches_repeat_a_row(corpus):
-    # 65 rows over 2 ranks in batches of 32: 32 and 33 rows, 1 and 2 batches.
+def test_extra_batches_repeat_a_row_only_where_single_rows_are_asked_for(corpus):
+    # 65 rows over 2 ranks in batches of 32: 32 and 33 rows, in two batches each.
     ds = corpus.open()[:65]
     shares = [batches_of(ds, rank, 2, batch_size=32) for rank in range(2)]
-    assert [len(s) for s in shares] == [2, 2]
+    assert [[len(b) for b in s] for s in shares] == [[16, 16], [17, 16]]
+    assert not any((b == -1).any() for share in shares for b in share)
+    shares = [batches_of(ds, rank, 2, batch_size=1) for rank in range(2)]
+    assert [len(s) for s in shares] == [33, 33]
     extra = [b for share in shares for b in share if (b == -1).any()]
     assert [len(b) for b in extra] == [1]
 

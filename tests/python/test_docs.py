@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 import traceback
@@ -72,6 +73,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pages")
     files = make_demo_data.make(make_demo_data.Spec(cells=2000, genes=1000), folder / "tahoe", quiet=True)
     make_parquet_data.make("lists", folder / "lists", [str(file) for file in files])
+    # The notebooks' study, which has donors.
+    small_data = runpy.run_path(str(ROOT / "examples" / "notebooks" / "small_data.py"))
+    small_data["make"](str(folder / "cells"), cells=250, genes=500)
     return folder
 
 
@@ -95,7 +99,7 @@ GIVEN_MIGRATING: dict[str, Any] = {
 
 
 # Pages whose code needs a framework that only tests install.
-FRAMEWORKS = {"scvi.md": "scvi"}
+FRAMEWORKS = {"scvi.md": "scvi", "accelerate.md": "accelerate"}
 
 
 def run_page(page: Path, of_page: list[Block]) -> None:

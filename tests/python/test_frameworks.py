@@ -45,6 +45,36 @@ def test_dataloader_in_process(loader, corpus):
     np.testing.assert_array_equal(np.sort(np.concatenate(seen)), np.arange(3001))
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"format": "dense"}, {"to": "numpy"}, {"transform": lambda batch: (batch.dense(), batch.obs["n"])}],
+)
+def test_dataloader_that_would_stack_batches(corpus, workers, options):
+    loader = penstock.Loader(corpus.open(), batch_size=64, memory="8MB", obs=["n"], **options)
+    for more in ({}, {"batch_size": 4}):
+        wrapped = torch.utils.data.DataLoader(loader, num_workers=workers, **more)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with pytest.raises(TypeError, match=r"DataLoader\(loader, batch_size=None\)"):
+                next(iter(wrapped))
+
+
+def test_datasets_around_a_loader_are_not_stacked_either(loader, corpus):
+    class Around(torch.utils.data.IterableDataset):
+        def __iter__(self):
+            yield from loader
+
+    with pytest.raises(TypeError, match=r"DataLoader\(loader, batch_size=None\)"):
+        next(iter(torch.utils.data.DataLoader(Around())))
+    # Who says what is to be made of several batches knows what they are.
+    both = torch.utils.data.DataLoader(loader, batch_size=2, collate_fn=list)
+    first = next(iter(both))
+    assert [batch.n_obs for batch in first] == [64, 64]
+    del first
+    assert sum(batch.n_obs for batch in torch.utils.data.DataLoader(Around(), batch_size=None)) == 3001
+
+
 @pytest.mark.parametrize("context", ["fork", "spawn", "forkserver"])
 @pytest.mark.parametrize("workers", [1, 2])
 def test_dataloader_workers(corpus, workers, context):

@@ -167,6 +167,133 @@ def test_names_of_another_column_and_missing_ones(files: dict[str, Path], x: Any
     expect(zero[:, [1, 0]], want[:, [1, 0]].tocsr())
 
 
+# --- names that are not there ---
+
+ENSEMBL = [f"ENSG{i:011d}" for i in range(16)]
+
+
+@pytest.fixture(scope="module")
+def ids(tmp_path_factory: pytest.TempPathFactory) -> penstock.Dataset:
+    """Sixteen genes by Ensembl id; their symbols are in two columns, of which one has some."""
+    var = pd.DataFrame(
+        {
+            "n_cells": np.arange(16),
+            "old_symbol": ["TP53", "MYC", *[f"old{i}" for i in range(14)]],
+            "gene_symbol": pd.Categorical(["TP53", "MYC", "CD4", "CD8A", *[f"G{i}" for i in range(12)]]),
+        },
+        index=ENSEMBL,
+    )
+    x = sp.eye(16, format="csr", dtype=np.float32)
+    return penstock.open(write(tmp_path_factory.mktemp("ids") / "ids.h5ad", x, [], var))
+
+
+def said(dataset: penstock.Dataset) -> str:
+    """The note, which is the plan's, too, and survives pickling and further selections."""
+    (note,) = dataset.notes
+    assert note in penstock.Loader(dataset, memory="64MB", to="numpy").plan.notes
+    assert dataset[:4].notes == dataset[:, :2].notes == pickle.loads(pickle.dumps(dataset)).notes == [note]
+    assert note.kind == pickle.loads(pickle.dumps(dataset)).notes[0].kind == "genes_missing"
+    return note
+
+
+@pytest.mark.parametrize("missing", ["drop", "zero"])
+def test_how_many_names_were_found(ids: penstock.Dataset, missing: Any) -> None:
+    wanted = [*ENSEMBL[:11], *(f"nope{i}" for i in range(10))]
+    part = ids.select_vars(wanted, missing=missing)
+    assert part.n_vars == (11 if missing == "drop" else 21)
+    what = "left out" if missing == "drop" else "columns of zeros"
+    assert said(part) == (
+        f"11 of 21 genes asked for were found; missing, {what}: "
+        + ", ".join(f"'nope{i}'" for i in range(8))
+        + " and 2 more"
+    )
+    assert ids.select_vars(ENSEMBL[:11], missing=missing).notes == []
+    for none in (["nope"], ["nope", "neither", "no"], ["TP53", "MYC", "CD4"]):
+        with pytest.raises(KeyError, match=f"no gene is there of the {len(none)} asked for"):
+            ids.select_vars(none, missing=missing)
+    assert ids.select_vars([], missing=missing).n_vars == 0
+    twice = part.select_vars(["nope0", ENSEMBL[0]], missing="drop")
+    assert twice.notes[0].startswith("11 of 21") and len(twice.notes) == (2 if missing == "drop" else 1)
+
+
+def test_the_column_of_var_that_has_the_names(ids: penstock.Dataset) -> None:
+    hint = r'"?select them with key="gene_symbol"'
+    for wanted, of in (
+        (["CD4"], "it is"),
+        (["CD4", "TP53", "MYC"], "all 3 are"),
+        (["CD4", "MYC", "x"], "2 of the 3 are"),
+    ):
+        for missing in ("error", "drop", "zero"):
+            with pytest.raises(KeyError, match=f"{of} in var column 'gene_symbol': {hint}"):
+                ids.select_vars(wanted, missing=missing)  # type: ignore[arg-type]
+        with pytest.raises(KeyError, match=hint):
+            ids[:, wanted]
+        with pytest.raises(KeyError, match=hint):
+            ids[3:, wanted[0]]
+    # More than were found, though not none.
+    wanted = [ENSEMBL[5], "CD4", "MYC"]
+    assert "2 of the 3 are in var column 'gene_symbol'" in said(ids.select_vars(wanted, missing="drop"))
+    with pytest.raises(KeyError, match="all 2 are among the names of the genes: leave key out"):
+        ids.select_vars(ENSEMBL[:2], key="gene_symbol")
+    with pytest.raises(KeyError, match="all 3 are in var column 'gene_symbol'"):
+        ids.select_vars(["TP53", "MYC", "CD8A"], key="old_symbol", missing="error")
+    assert ids.select_vars(["CD8A", "TP53"], key="gene_symbol").var_names.tolist() == [ENSEMBL[3], ENSEMBL[0]]
+    assert "by var 'old_symbol'" in said(ids.select_vars(["TP53", "x"], key="old_symbol", missing="drop"))
+    # Only genes that are selected count, and in a join those of the first file.
+    with pytest.raises(KeyError, match="no gene 'TP53' .*there are: "):
+        ids[:, 4:].select_vars(["TP53"])
+
+
+@pytest.mark.parametrize(
+    ("asked", "there", "why"),
+    [
+        (f"{ENSEMBL[1]}.4", ENSEMBL[1], r"\(version suffix\)"),
+        (ENSEMBL[1], f"{ENSEMBL[1]}.12", r"\(version suffix\)"),
+        (f"\ufeff{ENSEMBL[1]}", ENSEMBL[1], r'\(a byte order mark; .* encoding="utf-8-sig"\)'),
+        ("tp53", "TP53", r"\(letter case\)"),
+        (" TP53\r", "TP53", r"\(blanks around it\)"),
+        (f" {ENSEMBL[1].lower()}.4", ENSEMBL[1], r"\(blanks around it, letter case, version suffix\)"),
+    ],
+)
+def test_names_that_are_written_otherwise(tmp_path: Path, asked: str, there: str, why: str) -> None:
+    x = sp.eye(4, format="csr", dtype=np.float32)
+    ds = penstock.open(write(tmp_path / "a.h5ad", x, ["RP11-34P13.7", there, "B", "C"]))
+    shown = asked.replace("\ufeff", r"\\ufeff")
+    for select in (
+        lambda: ds[:, [asked]],
+        lambda: ds.select_vars([asked]),
+        lambda: ds.select_vars(["B", asked]),
+    ):
+        with pytest.raises(KeyError, match=rf"'{shown}' is '{there}' here {why}"):
+            select()
+    part = ds.select_vars([asked, "B"], missing="zero")
+    assert said(part).startswith("1 of 2 genes") and f"is '{there}' here" in said(part)
+    with pytest.raises(KeyError, match="no gene 'RP11-34P13'"):  # a symbol's number is no version
+        ds.select_vars(["RP11-34P13"])
+
+
+def test_a_hint_without_room_is_left_out(ids: penstock.Dataset) -> None:
+    wanted = ["CD4", ENSEMBL[7], "CD8A", *(f"nope{i}" for i in range(100_000))]
+    path = ids.files[0].path
+    note = penstock.open(path).select_vars(wanted, missing="drop").notes[0]
+    assert note.startswith("1 of 100,003 genes asked for") and 'key="gene_symbol"' in note
+    tight = penstock.open(path, index_memory="4MB").select_vars(wanted, missing="drop")
+    assert tight.notes[0].endswith("'nope5' and 99,994 more")
+
+
+def test_names_of_bytes_that_are_not_utf8(tmp_path: Path) -> None:
+    import h5py
+
+    path = write(tmp_path / "a.h5ad", sp.eye(3, format="csr", dtype=np.float32), ["A", "B", "C"])
+    with h5py.File(path, "r+") as file:
+        file["var/_index"][...] = np.array([b"A", b"caf\xe9", b"C"], dtype=object)
+    ds = penstock.open(path)
+    assert ds.var_names.tolist() == ["A", "caf\udce9", "C"]
+    part = ds[:, ["caf\udce9", "A"]]
+    assert pickle.loads(pickle.dumps(part)).var_names.tolist() == ["caf\udce9", "A"]
+    np.testing.assert_array_equal(part.to_anndata().X.toarray(), np.eye(3)[:, [1, 0]])
+
+
 def test_a_few_genes_make_a_larger_window(files: dict[str, Path]) -> None:
     ds = penstock.open(files["h5ad"])
     whole = penstock.Loader(ds, batch_size=16, memory="5MB", to="numpy").plan
@@ -227,6 +354,25 @@ def test_joins_say_what_they_did_and_what_they_refuse(tmp_path: Path) -> None:
     assert penstock.open([twice], join="outer").n_vars == 3  # nothing to join
     with pytest.raises(ValueError, match="several genes"):
         penstock.open(twice)[:, ["A"]]
+
+
+@pytest.mark.parametrize("join", ["inner", "outer"])
+def test_files_of_lists_around_another_file(tmp_path: Path, join: str) -> None:
+    """The third file shares the first one's gene table, not the columns of the file between them."""
+    parts = [matrix(9, genes=12, seed=i) for i in range(3)]
+    genes = gene_table(tmp_path, 12)
+    names = list(pq.read_table(genes)["ensembl_id"].to_pylist())
+    paths = [tmp_path / "a.parquet", tmp_path / "b.h5ad", tmp_path / "c.parquet"]
+    for i in (0, 2):
+        pq.write_table(list_table(parts[i]), paths[i])
+    write(paths[1], parts[1], ["other", *names[:4:-1], *names[:4]])
+    tables = [names, ["other", *names[:4:-1], *names[:4]], names]
+    want = ad.concat(
+        [ad.AnnData(x, var=pd.DataFrame(index=t)) for x, t in zip(parts, tables, strict=True)], join=join
+    )
+    ds = penstock.open(paths, join=join)
+    assert sorted(ds.var_names) == sorted(want.var_names)
+    expect(ds, sp.csr_matrix(want[:, list(ds.var_names)].X))
 
 
 def test_damaged_column_numbers_are_named_with_genes_selected(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ class Model(lightning.LightningModule):
         self.step(batch, "test")
     def predict_step(self, batch, i):
         self.seen["predict"].append(batch.index.tolist())
-        return batch.index.clone()
+        return batch.index  # of its own: all of them are kept until the end
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), lr=0.01)
 
@@ -79,12 +79,22 @@ def test_every_stage_gets_its_rows_in_one_budget(corpus: Any, tmp_path: Path) ->
     assert module._budget.usage()["used"] == 0
     t.test(model, module, verbose=False)
     assert rows(model.seen["test"]) == selected(parts["test"])
-    t.predict(model, module)
-    assert rows(model.seen["predict"]) == list(range(len(ds)))
+    predicted = t.predict(model, module)
+    assert torch.cat(predicted).tolist() == rows(model.seen["predict"]) == list(range(len(ds)))
     assert module._budget.usage()["peak"] <= 64_000_000
     print("good")
     """
     assert run(MODEL + textwrap.dedent(code), *corpus.paths, cwd=tmp_path).strip().endswith("good")
+
+
+def test_predictions_that_keep_row_numbers_need_no_memory(corpus: Any, tmp_path: Path) -> None:
+    code = """
+    module = PenstockDataModule(predict=ds, memory="3MB", batch_size=32, obs=["colour"], threads=1)
+    assert module.loader("predict").plan.slots < 40 < len(module.loader("predict"))
+    predicted = trainer().predict(Model(), module)
+    print(torch.cat(predicted).tolist() == list(range(len(ds))))
+    """
+    assert run(MODEL + textwrap.dedent(code), *corpus.paths, cwd=tmp_path).split()[-1] == "True"
 
 
 def test_a_stopped_run_goes_on_inside_the_epoch(corpus: Any, tmp_path: Path) -> None:

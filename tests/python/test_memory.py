@@ -12,6 +12,8 @@ CODE = """
     import json, sys
     import penstock
     memory, to, format, epochs, *paths = sys.argv[1:]
+    densify = format == "dense()"
+    format = format if not densify else "csr"
     if to == "torch":
         import torch
         import penstock.torch
@@ -27,16 +29,19 @@ CODE = """
     for epoch in range(int(epochs)):
         peak = 0
         for i, batch in enumerate(loader):
+            x = batch.dense() if densify else None
             if i % 8 == 0:
                 peak = max(peak, rss())
-        del batch
+        del batch, x
         peaks.append(peak - before)
     print(json.dumps({"peaks": peaks, "budget": loader.plan.memory, "stats": loader.stats()["memory"]}))
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("to", "format"), [("torch", "csr"), ("numpy", "dense"), ("torch", "dense")])
+@pytest.mark.parametrize(
+    ("to", "format"), [("torch", "csr"), ("numpy", "dense"), ("torch", "dense"), ("torch", "dense()")]
+)
 def test_rss_stays_inside_the_budget(tmp_path_factory, to, format):
     folder = tmp_path_factory.mktemp("rss")
     corpus = make_corpus(

@@ -11,6 +11,7 @@ import io
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,28 @@ def quiet_kernel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+# In kill_and_resume.ipynb, of each training that it starts.
+AS_MEANT = "assert code == (0 if kill_after is None else -signal.SIGKILL)"
+
+
+def executed(path: Path, folder: Path) -> Any:
+    """The notebook with its outputs. On a busy machine a training may be done before it is killed: that alone, the
+    exit code 0 where a kill was meant, is tried again."""
+    import nbclient.exceptions
+
+    leave_out = shutil.ignore_patterns("cells", "__pycache__")
+    copy = shutil.copytree(FOLDER.parent, folder / "examples", ignore=leave_out) / FOLDER.name / path.name
+    copy.write_text(path.read_text().replace(AS_MEANT, f"{AS_MEANT}, code"))
+    for number in range(5):
+        try:
+            return run_notebooks.execute(copy, folder / f"try{number}" / "notebooks")
+        except nbclient.exceptions.CellExecutionError as error:
+            said = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+            if number == 4 or not (AS_MEANT in said and re.search(r"^AssertionError: 0$", said, re.M)):
+                raise
+    raise AssertionError("not reached")
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("quiet_kernel")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -59,7 +82,7 @@ def test_runs(path: Path, tmp_path: Path) -> None:
     absent = missing(read(path))
     if absent and os.environ.get("PENSTOCK_FRAMEWORKS") != "required":
         pytest.skip(f"{', '.join(absent)} not installed (make setup-test)")
-    notebook = run_notebooks.execute(path, tmp_path / "notebooks")
+    notebook = executed(path, tmp_path)
     said = [
         output.text
         for output in run_notebooks.outputs(notebook)

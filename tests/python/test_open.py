@@ -94,11 +94,85 @@ def test_missing_matrix_lists_what_there_is(tmp_path):
         penstock.open(path, matrix="Y")
 
 
-def test_dense_is_named(tmp_path):
+@pytest.mark.parametrize(
+    ("matrix", "meant"),
+    [
+        ("counts", "layers/counts"), ("Counts", "layers/counts"), ("layer/counts", "layers/counts"),
+        ("raw", "raw/X"), ("raw.X", "raw/X"), ("x", "X"), ("layers/", "layers/counts"), ("what", None),
+    ],
+)  # fmt: skip
+def test_a_matrix_that_may_be_meant(tmp_path, matrix, meant):
+    x = random_csr(np.random.default_rng(0), 4, 6)
+    path = write_h5ad(tmp_path / "a.h5ad", x, raw=x, layers={"counts": x})
+    hint = (
+        f'did you mean matrix="{meant}"'
+        if meant
+        else 'matrix="X" or matrix="raw/X" or matrix="layers/counts"'
+    )
+    if matrix == "layers/":
+        hint = 'matrix="layers/counts"'
+    with pytest.raises(ValueError, match=f"a.h5ad: matrix='{matrix}': expected.*{hint}"):
+        penstock.open(path, matrix=matrix)
+
+
+def test_options_of_other_libraries_are_hinted_at(corpus):
+    for options, hint in (
+        ({"layer": "counts"}, 'takes no layer=; use matrix="layers/counts"'),
+        ({"use_raw": True}, 'use matrix="raw/X"'),
+        ({"matrx": "X"}, "takes no matrx=; did you mean 'matrix'"),
+        ({"whatever": 1}, "takes no whatever=; there are: paths, matrix"),
+    ):
+        with pytest.raises(TypeError, match=hint):
+            penstock.open(corpus.paths, **options)
+    for options, hint in (
+        ({"batchsize": 3}, "did you mean 'batch_size'"), ({"layer": "raw"}, 'penstock.open'),
+        ({"num_workers": 2}, "use threads="), ({"labels": ["line"]}, "use obs="),
+    ):  # fmt: skip
+        with pytest.raises(TypeError, match=f"penstock.Loader takes no .*{hint}"):
+            penstock.Loader(corpus.open(), **options)
+
+
+def test_what_anndata_has_and_a_dataset_has_not(tmp_path, corpus):
+    x = random_csr(np.random.default_rng(0), 4, 6)
+    ds = penstock.open(write_h5ad(tmp_path / "a.h5ad", x, raw=x, layers={"counts": x}))
+    for name, hint in (
+        ("X", r"penstock.Loader\(ds\)"), ("layers", r'matrix="layers/NAME"\) \(this file has raw/X, layers/counts\)'),
+        ("raw", 'matrix="raw/X"'), ("obsm", "obsm_entries"), ("n_var", "did you mean 'n_vars'"),
+        ("whatever", "a Dataset has no 'whatever'$"),
+    ):  # fmt: skip
+        with pytest.raises(AttributeError, match=hint):
+            getattr(ds, name)
+        assert not hasattr(ds, name)
+    with pytest.raises(AttributeError, match=r"a Dataset has no 'colour', but obs has: ds.obs\['colour'\]"):
+        _ = corpus.open().colour
+    with pytest.raises(AttributeError, match="did you mean 'colour'"):
+        _ = corpus.open().color
+
+
+def test_a_folder_that_is_missing_is_named(tmp_path, corpus):
+    (tmp_path / "there").mkdir()
+    for path in (
+        tmp_path / "gone" / "deep" / "a.h5ad",
+        tmp_path / "gone" / "*.h5ad",
+        tmp_path / "gone" / "**" / "a.h5ad",
+    ):
+        with pytest.raises(FileNotFoundError, match=f"there is no folder '{tmp_path / 'gone'}'"):
+            penstock.open(path)
+    for path in (tmp_path / "a.h5ad", tmp_path / "there" / "*.h5ad", tmp_path / "there" / "*" / "a.h5ad"):
+        with pytest.raises(FileNotFoundError) as caught:
+            penstock.open(path)
+        assert "there is no folder" not in str(caught.value)
+    with pytest.raises(FileNotFoundError, match=r"'.*part0.h5ad' is no folder"):
+        penstock.open(f"{corpus.paths[0]}/a.h5ad")
+    with pytest.raises(OSError, match="there is no folder"):
+        corpus.open().selection.save(tmp_path / "gone" / "a.rows")
+
+
+def test_what_is_no_matrix_is_named(tmp_path):
     with h5py.File(write_h5ad(tmp_path / "a.h5ad", random_csr(np.random.default_rng(0), 4, 6)), "r+") as file:
         del file["X"]
-        file["X"] = np.zeros((4, 6), dtype=np.float32)
-    with pytest.raises(NotImplementedError, match="dense"):
+        file["X"] = np.zeros((4, 6, 2), dtype=np.float32)
+    with pytest.raises(NotImplementedError, match="3 dimensions"):
         penstock.open(tmp_path / "a.h5ad")
 
 
@@ -135,6 +209,8 @@ def test_advice_when_x_is_not_counts(tmp_path):
     assert any("raw/X" in note for note in ds.notes)
     assert "raw/X" in repr(ds)
     assert any("raw/X" in note for note in penstock.Loader(ds, to="numpy", memory="64MB").plan.notes)
+    assert [note.kind for note in ds.notes] == ["not_counts"]
+    assert "not_counts" in [note.kind for note in penstock.Loader(ds, to="numpy", memory="64MB").plan.notes]
     assert not penstock.open(path, matrix="raw/X").notes
 
 
@@ -230,6 +306,24 @@ def test_to_anndata(corpus):
     assert list(adata.obs["n"]) == list(corpus.obs["n"][690:720])
     assert adata.X.dtype == np.float32
     assert ds.to_anndata().shape == (3001, 90)
+
+
+def test_to_anndata_has_a_layer_where_the_file_has_it(tmp_path):
+    x = random_csr(np.random.default_rng(0), 40, 9)
+    counts = x.copy()
+    counts.data = np.ceil(counts.data * 5)
+    path = write_h5ad(tmp_path / "a.h5ad", x, layers={"counts": counts}, raw=counts)
+    for rows in (None, slice(3, 30), [9, 2, 9]):
+        found = penstock.open(path, matrix="layers/counts").to_anndata(rows)
+        expected = counts if rows is None else counts[rows]
+        assert list(found.layers) == ["counts"] and found.raw is None
+        for matrix in (found.X, found.layers["counts"]):
+            np.testing.assert_array_equal(matrix.toarray(), expected.toarray())
+        found.X.data[:] = 0  # as normalisation in place does
+        np.testing.assert_array_equal(found.layers["counts"].toarray(), expected.toarray())
+        for matrix in ("X", "raw/X"):
+            found = penstock.open(path, matrix=matrix).to_anndata(rows)
+            assert not found.layers and found.raw is None
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 
 import numpy as np
@@ -40,9 +41,11 @@ def test_every_row_once(corpus, batch_size, shuffle, format):
         assert len(loader) == -(-3001 // batch_size)
         seen = []
         for batch in loader:
-            assert batch.n_obs == (
-                batch_size if len(seen) < len(loader) - 1 else 3001 - batch_size * (len(loader) - 1)
-            )
+            left = 3001 - batch_size * (len(loader) - 1)
+            expected = batch_size if len(seen) < len(loader) - 1 else left
+            if left == 1 < batch_size and len(seen) >= len(loader) - 2:  # the last two share
+                expected = (batch_size + 1 + (len(seen) < len(loader) - 1)) // 2
+            assert batch.n_obs == expected
             assert_batch(batch, corpus.x)
             seen.append(np.asarray(batch.index).copy())
         order = np.concatenate(seen)
@@ -260,14 +263,14 @@ def test_layouts(tmp_path, layout):
             assert_batch(batch, corpus.x)
 
 
-def test_deferred_rows_give_the_same_batches(large, monkeypatch):
+def test_deferred_rows_give_the_same_batches(large, starve_windows):
     ds = large.open()
     options = {"batch_size": 100, "obs": ["colour", "score", "flag"], "memory": "16MB"}
     expected = [
         (np.asarray(b.index).copy(), b.X.copy(), {k: v.copy() for k, v in b.obs.items()})
         for b in loader_of(ds, **options)
     ]
-    monkeypatch.setattr(penstock.Loader, "_test_window_bytes", 300_000)
+    starve_windows(300_000)
     loader = loader_of(ds, **options)
     for batch, (index, x, obs) in zip(loader, expected, strict=True):
         np.testing.assert_array_equal(batch.index, index)
@@ -277,9 +280,11 @@ def test_deferred_rows_give_the_same_batches(large, monkeypatch):
     assert loader.stats()["rows_deferred"] > 0
 
 
-@pytest.mark.parametrize("memory", ["5MB", "100MB"])  # row offsets read with each block; resident
+@pytest.mark.parametrize("resident", [False, True])
 @pytest.mark.parametrize("selected", [False, True])
-def test_heads_that_compress_badly(tmp_path, memory, selected):
+def test_heads_that_compress_badly(tmp_path, request, resident, selected):
+    if not resident:
+        request.getfixturevalue("keep_nothing")
     # Chunks that begin with noise and go on with one value: a block's last row takes more of its last chunk
     # than its share of the stored bytes.
     rng = np.random.default_rng(5)
@@ -289,14 +294,18 @@ def test_heads_that_compress_badly(tmp_path, memory, selected):
     path = write_h5ad(tmp_path / "a.h5ad", x, chunks=10_000, compression="gzip")
     ds = penstock.open(path)
     rows = np.sort(rng.permutation(4000)[:1500]) if selected else np.arange(4000)
-    loader = loader_of(ds[rows] if selected else ds, batch_size=16, block_rows=33, memory=memory)
+    loader = loader_of(
+        ds[rows] if selected else ds, batch_size=16, block_rows=33, memory="100MB" if resident else "5MB"
+    )
+    assert loader.plan.resident_offsets == resident
     seen = []
     for batch in loader:
         index = np.array(batch.index)
         assert (x[index] != batch.X).nnz == 0
         seen.append(index)
     np.testing.assert_array_equal(np.sort(np.concatenate(seen)), rows)
-    assert loader.stats()["heads_too_short"] > 0
+    if resident:  # else bytes between the arrays are read along, and heads are whole
+        assert loader.stats()["heads_too_short"] > 0
     assert loader.stats()["memory"]["peak"] <= loader.stats()["memory"]["limit"]
 
 
@@ -315,7 +324,7 @@ def test_plan_says_what_happens(large):
     assert plan.n_rows == 35_000 and plan.n_batches == len(loader) == 70 and plan.seed == 9
     assert plan.window_rows % 500 == 0 or plan.window_rows >= 35_000
     assert plan.memory == 16_000_000 and sum(plan.memory_by_tag.values()) <= plan.memory
-    assert set(plan.memory_by_tag) == {"index", "obs", "fetch", "scratch", "window", "slots"}
+    assert set(plan.memory_by_tag) == {"index", "obs", "fetch", "scratch", "window", "slots", "dense"}
     assert "2 files" in plan.summary and plan.summary in str(plan) and plan.summary[:7] in plan._repr_html_()
     as_dict = plan.to_dict()
     assert as_dict["window_rows"] == plan.window_rows and as_dict["memory_by_tag"] == plan.memory_by_tag
@@ -338,3 +347,59 @@ def test_shuffle_mixes(large):
     window = loader.plan.window_rows
     positions = indices(loader)
     assert all(len(np.unique(p // 100)) > 20 for p in positions if len(p) == 1000 and window >= 4000)
+
+
+MOST = 2**64 - 1
+
+
+def test_seeds_up_to_64_bits(corpus):
+    ds = corpus.open()
+    orders = {}
+    for seed in (0, 2**63 - 1, 2**63, np.uint64(MOST), MOST - 1):
+        loader = penstock.Loader(ds, batch_size=64, memory="8MB", to="numpy", seed=seed)
+        assert loader.plan.seed == seed and f"seed={int(seed)}" in repr(loader)
+        state = json.loads(json.dumps(loader.state_dict()))
+        assert state["seed"] == seed
+        it = iter(loader)
+        first = [next(it).index.tolist() for _ in range(3)]
+        state = json.loads(json.dumps(loader.state_dict()))
+        again = penstock.Loader(ds, batch_size=64, memory="8MB", to="numpy", seed=int(seed))
+        again.load_state_dict(state)
+        assert next(iter(again)).index.tolist() == next(it).index.tolist()
+        assert json.loads(loader.plan.to_json())["seed"] == seed
+        orders[int(seed)] = str(first)
+    assert len(set(orders.values())) == 5
+    other = penstock.Loader(ds, batch_size=64, memory="8MB", to="numpy", seed=MOST)
+    with pytest.raises(ValueError, match=f"seed: {MOST - 1:,} in the checkpoint, {MOST:,} here"):
+        other.load_state_dict({**state, "seed": MOST - 1})
+
+
+@pytest.mark.parametrize("bad", [-1, 2**64, True])
+def test_seeds_out_of_range(corpus, bad):
+    for use in (
+        lambda: penstock.Loader(corpus.open(), seed=bad),
+        lambda: corpus.open().split([0.5, 0.5], seed=bad),
+    ):
+        with pytest.raises(ValueError, match=r"must be an integer from 0 to 2\*\*64 - 1"):
+            use()
+    with pytest.raises(TypeError, match="seed=1.5 is not an integer"):
+        penstock.Loader(corpus.open(), seed=1.5)
+
+
+def test_splits_with_any_seed(corpus):
+    ds = corpus.open()
+    parts = [ds.split([0.5, 0.5], seed=seed)[0] for seed in (2**63, MOST)]
+    assert len({tuple(part.obs["n"].tolist()) for part in parts}) == 2
+    assert all(abs(part.n_obs - 1500) < 2 for part in parts)
+
+
+def test_drop_last_that_leaves_nothing(corpus):
+    options = {"batch_size": 2000, "memory": "64MB", "to": "numpy", "drop_last": True}
+    assert not any("drop_last" in note for note in penstock.Loader(corpus.open(), **options).plan.notes)
+    for few in (
+        penstock.Loader(corpus.open()[:1999], **options),
+        penstock.Loader(corpus.open(), **options, rank=1, world_size=2),
+    ):
+        assert len(few) == 0 and list(few) == []
+        assert any("there are no batches: drop_last leaves out" in note for note in few.plan.notes)
+        assert "use drop_last=False" in str(few.plan)

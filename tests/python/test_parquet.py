@@ -364,6 +364,15 @@ def test_matrices_of_a_folder(tmp_path: Path) -> None:
     expect_rows(penstock.open(folder, matrix="layers/dense"), y)
     with pytest.raises(KeyError, match="layers/dense"):
         penstock.open(folder, matrix="raw/X")
+    # The layout's name is X by another word, and only where it is true.
+    named = penstock.open(folder, matrix="triplets")
+    expect_rows(named, x)
+    assert (
+        named._handle.other_matrices() == penstock.open(folder)._handle.other_matrices() == ["layers/dense"]
+    )
+    for layout in ("wide", "lists"):
+        with pytest.raises(ValueError, match=f"matrix='{layout}', but X of this folder is triplets"):
+            penstock.open(folder, matrix=layout)
 
 
 def test_wide_files_beside_other_columns(tmp_path: Path) -> None:
@@ -622,6 +631,40 @@ def expect_lists_of_pyarrow(path: Path) -> int:
 @every_file
 def test_list_columns_equal_pyarrow(path: Path) -> None:
     assert expect_lists_of_pyarrow(path) == LISTS.get(path.name, 0)
+
+
+# Likewise those of maps, and of groups with other columns in them.
+LISTS_IN_GROUPS = {
+    "map_no_value.parquet": 2,
+    "nullable.impala.parquet": 2,
+    "repeated_primitive_no_list.parquet": 1,
+}
+
+
+def entries(value: Any) -> list[Any]:
+    """The only list below structs that have one field each, and the only value of each of its elements."""
+    if isinstance(value, dict):
+        (value,) = value.values()
+        return entries(value)
+    out = list(value or [])
+    while any(isinstance(element, dict) for element in out):
+        out = [next(iter(element.values())) if isinstance(element, dict) else element for element in out]
+    return out
+
+
+@pytest.mark.conformance
+@needs_files
+@every_file
+def test_lists_in_groups_equal_pyarrow(path: Path) -> None:
+    compared = 0
+    for name, column in dump(path).get("lists_in_groups", {}).items():
+        if "error" in column:
+            assert column["error"] == "unsupported" and name in column["message"], column
+            continue
+        theirs = pq.ParquetFile(path).read(columns=[name]).column(0).to_pylist()
+        assert column["values"] == [entries(row) for row in theirs], name
+        compared += 1
+    assert compared == LISTS_IN_GROUPS.get(path.name, 0)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -122,7 +122,8 @@ def test_every_loader_states_what_is_needed() -> None:
         module = peer_loaders.load(name)
         corners = [(b, o) for b in peers.BATCHES for o in peers.OUTPUTS]
         assert set(module.BEST) == set(module.SWEEP) <= set(corners)
-        assert peer_loaders.format_of(name) == "parquet" or set(module.BEST) == set(corners)
+        part = peer_loaders.format_of(name) == "parquet" or peer_loaders.variant_of(name) is not None
+        assert part or set(module.BEST) == set(corners)
         for corner in module.BEST:
             assert module.BEST[corner] in module.SWEEP[corner], f"{name} {corner}: best is not in the sweep"
             assert module.output_label(corner[1], module.BEST[corner])
@@ -132,7 +133,7 @@ def test_every_loader_states_what_is_needed() -> None:
 def test_a_crash_and_a_hang_are_reported_in_one_line(tmp_path: Path) -> None:
     task = {"do": "verify", "loader": "nonesuch"}
     with pytest.raises(peers.Failed, match="nonesuch"):
-        peers.run_worker(Path(sys.executable), task, timeout=60)
+        peers.run_worker(Path(sys.executable), task, timeout=300)
     with pytest.raises(peers.Failed, match="no result after 0 s"):
         peers.run_worker(Path(sys.executable), task, timeout=0.001)
 
@@ -218,6 +219,25 @@ def test_bars_and_failures_are_told(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "failed: RuntimeError: no / luck" in out
     assert "against Protoplast: not measured" in out
     assert "5.6 times as fast" in out
+
+
+def test_dense_bars_and_the_plain_call(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rates: dict[str, float | None] = {"penstock": 60_000, "penstock_plain": 50_000, "scdataset": 16_000}
+    result = made_up(rates)
+    for row in result["compared"]:
+        row["output"] = "dense"
+        row["settings"] = {"late": "plain"} if row["loader"] == "penstock_plain" else {}
+    result["plan"]["corners"] = [[4096, "dense"]]
+    result["variants"] = {n: of for n in rates if (of := peer_loaders.variant_of(n)) is not None}
+    assert [(b["ours"], b["against"], b["ok"]) for b in report.dense_bars(result)] == [
+        ("penstock", "scdataset", False),  # 3.75 of 4
+        ("penstock_plain", "scdataset", True),
+    ]
+    assert report.write(result, tmp_path, None) == 1
+    assert "3.8 times as fast (bar: 4): MISSED" in capsys.readouterr().out
+    lines = report.readme_block(result, "h5ad").splitlines()
+    assert "| batch | Penstock | Scdataset |" in lines
+    assert any(line.startswith("| dense 4096, by `batch.dense()` | 50,000 cells/s") for line in lines)
 
 
 def test_the_readme_is_written_between_its_markers(tmp_path: Path) -> None:

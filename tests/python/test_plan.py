@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -138,10 +140,10 @@ def test_kinds_of_columns_and_errors(corpus):
     loader = loader_of(corpus.open(), batch_size=50, memory="8MB", obs={"line": ["a1", "m5"]})
     flags = corpus.obs["flag"].to_numpy()
     assert loader.mixing("flag").entropy_of_cells == pytest.approx(entropy(np.bincount(flags)))
-    # What is outside of the categories given is one more value.
+    # What is outside of the categories given is missing: no value, but one more share of a batch.
     line = corpus.obs["line"].astype(object)
     counts = np.array([(line == "a1").sum(), (line == "m5").sum(), (~line.isin(["a1", "m5"])).sum()])
-    assert loader.mixing("line").n_categories == 3
+    assert loader.mixing("line").n_categories == 2
     assert loader.mixing("line").entropy_of_cells == pytest.approx(entropy(counts))
     with pytest.raises(KeyError, match="colour"):
         loader.mixing("color")
@@ -210,18 +212,37 @@ def test_memory_stays_below_what_the_plan_says_of_each_tag(plates, options, part
     assert {tag: n for tag, n in peak.items() if tag != "obs" and n > plan.memory_by_tag[tag]} == {}
 
 
+def slowdown(seconds: float) -> float:
+    """How many times as long a thread takes for so much work, with its start: 1 on a machine that is idle."""
+
+    def work() -> None:
+        end = time.thread_time() + seconds
+        while time.thread_time() < end:
+            pass
+
+    thread = threading.Thread(target=work)
+    begin = time.perf_counter()
+    thread.start()
+    thread.join()
+    return max(1.0, (time.perf_counter() - begin) / seconds)
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_the_first_batch_comes_about_when_the_plan_says(plates, threads):
-    seconds = []
-    for seed in range(5):
+    tries: list[tuple[float, float]] = []
+    for seed in range(30):
         with loader_of(
             penstock.open(plates), batch_size=256, memory="16MB", seed=seed, threads=threads
         ) as loader:
             assert 0 < loader.plan.first_batch_seconds < loader.plan.seconds_per_epoch
             next(iter(loader))
-            seconds.append(loader.stats()["first_batch_seconds"] / loader.plan.first_batch_seconds)
-    # Warm files; threads start in a few milliseconds, other processes may take the cores.
-    assert 0.1 < min(seconds) < 20, seconds
+            planned = loader.plan.first_batch_seconds
+            tries.append((loader.stats()["first_batch_seconds"] / planned, slowdown(planned)))
+        # Warm files; threads start in a few milliseconds. Other processes may take the cores, from what the plan is
+        # made of as from the batch: then it is tried again.
+        if any(0.1 < ratio < 20 * slower for ratio, slower in tries):
+            return
+    raise AssertionError(tries)
 
 
 def test_bytes_of_a_selection(plates: list[str], tmp_path: Path):

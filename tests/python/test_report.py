@@ -52,7 +52,7 @@ def in_browser(page: Path, tmp_path: Path, *flags: str) -> tuple[str, str]:
     done = subprocess.run(
         [browser, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--v=0",
          f"--user-data-dir={tmp_path / 'browser'}", *flags, "--virtual-time-budget=2000", "--dump-dom", page.as_uri()],
-        capture_output=True, text=True, timeout=120,
+        capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     said = [line for line in done.stderr.splitlines() if "CONSOLE" in line or "Uncaught" in line]
@@ -163,6 +163,43 @@ def test_mixing_is_what_came(corpus, tmp_path):
     entropy = -np.sum(np.where(p > 0, p * np.log2(np.where(p > 0, p, 1)), 0), axis=1)
     np.testing.assert_allclose(mixing["penstock"]["entropy"], entropy)
     assert mixing["penstock"]["mean_entropy"] == pytest.approx(entropy.mean())
+
+
+def test_lines_of_the_heat_map_have_names(corpus, tmp_path):
+    """Every line of every picture; a missing label is no value and has the last line."""
+    ds = corpus.open()
+    loader = penstock.Loader(ds, batch_size=50, memory="16MB", obs=["line"], seed=5, to="numpy")
+    stream(loader)
+    page = loader.report(tmp_path / "r.html")
+    mixing = numbers(page)["mixing"]
+    column = ds.obs["line"]
+    values = list(pd.unique(column.dropna()))
+    assert mixing["lines"] == [*values, "(missing)"] and mixing["n_categories"] == len(values)
+    assert mixing["line_cells"][-1] == mixing["missing_cells"] == column.isna().sum() > 0
+    dom, said = in_browser(page, tmp_path, "--window-size=1200,3000")
+    assert said == ""
+    names = re.findall(r'class="axis line-name"[^>]*><title>([^<]*)</title>([^<]*)<', dom)
+    assert len(names) == 3 * len(mixing["lines"])
+    assert [html.unescape(full) for full, _ in names] == 3 * mixing["lines"]
+    text = shown(dom)
+    assert f"{len(values)} values of line" in text
+    assert f"the last line is the {mixing['missing_cells']} cells without a value" in text
+
+
+def test_lines_that_are_too_thin_for_names_have_some(tmp_path):
+    """96 lines of 300 values: every so many have a name, and the cells without a value always."""
+    rng = np.random.default_rng(0)
+    label = pd.Categorical.from_codes(rng.integers(-1, 300, 4000), [f"type {i}" for i in range(300)])
+    obs = pd.DataFrame({"label": label}, index=[f"c{i}" for i in range(4000)])
+    path = write_h5ad(tmp_path / "a.h5ad", random_csr(rng, 4000, 10), obs)
+    loader = penstock.Loader(penstock.open(path), batch_size=64, memory="16MB", obs=["label"], to="numpy")
+    page = loader.report(tmp_path / "r.html")
+    lines = numbers(page)["mixing"]["lines"]
+    assert len(lines) > 70 and lines[-1] == "(missing)"
+    dom, said = in_browser(page, tmp_path, "--window-size=1200,3000")
+    names = [html.unescape(n) for n in re.findall(r'line-name"[^>]*><title>([^<]*)</title>', dom)]
+    assert said == "" and names.count("(missing)") == 3 and set(names) < set(lines)
+    assert len(names) > len(lines)  # of three pictures, a half each
 
 
 @pytest.mark.parametrize("case", ["nothing", "one batch", "ordered", "closed", "empty", "rank"])
@@ -355,7 +392,7 @@ def test_command_interrupted_leaves_a_report(large, tmp_path):
     while json.loads(process.stdout.readline())["rows"] == 0:
         pass
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
     assert process.returncode == 130
     assert numbers(page)["stats"]["rows"] > 0
 

@@ -152,7 +152,8 @@ def test_loads_at_any_time(corpus):
     state = loader.state_dict()
     next(it)
     loader.load_state_dict(state)  # inside an epoch: ends its iterator
-    assert next(it, None) is None
+    with pytest.raises(RuntimeError, match=r"load_state_dict\(\) was called"):
+        next(it)
     np.testing.assert_array_equal(loader.peek().index, epochs[0][10])
     np.testing.assert_array_equal(flat(loader), np.concatenate(epochs[0][10:]))
     loader.load_state_dict(state)  # between epochs
@@ -462,6 +463,8 @@ KILLED = """
                     os.replace(state_path + ".new", state_path)
                 time.sleep(pause)
         log.close()
+        if pause:  # however late its parent is
+            time.sleep(600)
         os._exit(0)
 
     kills = int(kills)
@@ -486,9 +489,11 @@ KILLED = """
 @pytest.mark.parametrize("kills", [10, pytest.param(200, marks=pytest.mark.slow)])
 def test_killed_at_random_moments(corpus, tmp_path, kills):
     log = tmp_path / "log"
-    # About 13 batches a life; an epoch has 188.
-    epochs = max(1, kills // 10)
-    done = run_python(KILLED, str(log), str(tmp_path / "state.json"), str(kills), str(epochs), *corpus.paths)
+    # About 13 batches a life, more when kills come late; an epoch has 188.
+    epochs = max(3, kills // 7)
+    done = run_python(
+        KILLED, str(log), str(tmp_path / "state.json"), str(kills), str(epochs), *corpus.paths, timeout=600
+    )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) == kills
     loader = penstock.Loader(corpus.open(), batch_size=16, memory="4MB", to="numpy", window_rows=256)

@@ -123,6 +123,66 @@ def test_weights_count_within_balanced_classes(data):
     assert (abs(got - expected) <= 1.0 + 1e-6).all()
 
 
+def test_labels_in_no_file(data):
+    """Labels given in any form are balanced as a column of them would be, in the same order of rows."""
+    ds, obs = data
+    for column in ("kind", "batch", "flag"):
+        want = [times(load(ds, balance=column, epoch_size=4000), len(obs), epoch) for epoch in (0, 1)]
+        values = obs[column]
+        for labels in (
+            values, values.to_numpy(), values.tolist(), values.astype("category").array, pd.Index(values),
+            values.sample(frac=1, random_state=0), values.astype(object).reset_index(drop=True),
+            pd.Categorical(values, categories=values.unique()[::-1]),
+        ):  # fmt: skip
+            loader = load(ds, balance=labels, epoch_size=4000)
+            for epoch in (0, 1):
+                np.testing.assert_array_equal(times(loader, len(obs), epoch), want[epoch])
+    assert loader.plan.balance == "labels given" and "balanced by labels given" in str(loader.plan)
+    again = pickle.loads(pickle.dumps(loader))
+    np.testing.assert_array_equal(times(again, len(obs), 1), want[1])
+    unused = pd.Categorical(obs["kind"], categories=["absent", *obs["kind"].unique()])
+    got = times(load(ds, balance=unused, epoch_size=4000, weights="score"), len(obs))
+    np.testing.assert_array_equal(
+        got, times(load(ds, balance="kind", epoch_size=4000, weights="score"), len(obs))
+    )
+    part = ds[::2]
+    np.testing.assert_array_equal(
+        times(load(part, balance=obs["kind"].to_numpy()[::2], rank=1, world_size=3), len(obs)),
+        times(load(part, balance="kind", rank=1, world_size=3), len(obs)),
+    )
+
+
+def test_a_state_knows_its_labels(data):
+    ds, obs = data
+    labels = obs["kind"].to_numpy()
+    state = json.loads(json.dumps(load(ds, balance=labels, epoch_size=900).state_dict()))
+    load(ds, balance=pd.Series(labels, index=obs.index), epoch_size=900).load_state_dict(state)
+    others = labels.copy()
+    others[[0, -1]] = "T", "B"
+    others[-1] = "T" if labels[-1] != "T" else "B"
+    for balance in (others, "kind", None):
+        with pytest.raises(ValueError, match="balance: 'labels given, "):
+            load(ds, balance=balance, epoch_size=900).load_state_dict(state)
+
+
+def test_labels_that_make_no_sense(data):
+    ds, obs = data
+    n = len(obs)
+    some = obs["some"].astype(object)
+    for labels, error, text in [
+        (some, ValueError, rf"balance: {some.isna().sum():,} of {n:,} labels are missing.*ds\[mask\]"),
+        (["T"] * (n - 1), ValueError, f"one is needed for each of the {n:,} selected rows"),
+        (["kind"], ValueError, "named by a string"),
+        (obs["score"], ValueError, r"labels are float64.*pandas\.cut"),
+        (obs["kind"].to_numpy()[:, None], ValueError, "labels of shape"),
+        (np.array([1, "a"] * (n // 2), dtype=object), ValueError, "labels are mixed-integer"),
+        (np.array([b"a"] * n), ValueError, "labels are bytes"),
+        (pd.date_range("2024-01-01", periods=n), ValueError, "labels are datetime64"),
+    ]:
+        with pytest.raises(error, match=text):
+            load(ds, balance=labels)
+
+
 def test_selections_have_weights_of_their_own(data):
     ds, obs = data
     kept = (obs["score"] > 0.5).to_numpy()

@@ -96,7 +96,8 @@ def test_by_row_and_run(data, fractions, selection, seed, unit):
     parts = ds.split(fractions, seed=seed, unit=unit)
     owner = owners(data[0].n_obs, parts)
     assert set(np.flatnonzero(owner >= 0)) <= set(rows(ds))
-    assert all(near(p.n_obs, f * ds.n_obs) for p, f in zip(parts, fractions, strict=True))
+    # The ends of parts are rounded: a part that would be 207 rows from 11.5 to 218.5 has 206 of 12 to 218.
+    assert all(abs(p.n_obs - f * ds.n_obs) < 1 + 1e-6 for p, f in zip(parts, fractions, strict=True))
     if sum(fractions) > 1 - 1e-9:
         assert sum(p.n_obs for p in parts) == ds.n_obs
     if isinstance(unit, int):  # parts change at the ends of runs, and where a part ends in one
@@ -200,6 +201,71 @@ def test_k_fold(data, by):
             assert all(near(counts.get(kind, 0), n / 4) for kind, n in obs["kind"].value_counts().items())
     with pytest.raises(IndexError):
         folds[4]
+
+
+LABELS = {
+    "array": lambda column: column.to_numpy(),
+    "series": lambda column: column,
+    "shuffled": lambda column: column.sample(frac=1, random_state=3),
+    "categorical": lambda column: pd.Categorical(column),
+    "nullable": lambda column: pd.array(column, dtype="string"),
+    "index": lambda column: pd.Index(column),
+}
+
+
+@pytest.mark.parametrize("form", LABELS.values(), ids=LABELS)
+@pytest.mark.parametrize("selection", [slice(None), slice(3, None, 2)])
+def test_labels_in_no_file_split_as_a_column_does(data, form, selection):
+    ds, obs = data[0][selection], data[1][selection].reset_index(drop=True)
+    donor, kind = form(obs["donor"]), form(obs["kind"])
+    for labels, by in (
+        ({"group_by": donor}, {"group_by": "donor"}),
+        ({"stratify_by": kind}, {"stratify_by": "kind"}),
+        ({"group_by": donor, "stratify_by": kind}, {"group_by": "donor", "stratify_by": "kind"}),
+        ({"group_by": donor, "stratify_by": "kind"}, {"group_by": "donor", "stratify_by": "kind"}),
+    ):
+        for a, b in zip(
+            ds.split([0.6, 0.3], seed=4, **labels), ds.split([0.6, 0.3], seed=4, **by), strict=True
+        ):
+            np.testing.assert_array_equal(rows(a), rows(b))
+    for (_, a), (_, b) in zip(ds.k_fold(3, group_by=donor), ds.k_fold(3, group_by="donor"), strict=True):
+        np.testing.assert_array_equal(rows(a), rows(b))
+    before = ds.nbytes
+    parts = ds.split([0.5, 0.5], group_by=donor)
+    assert ds.nbytes - before < 4096
+    del parts
+    assert ds.nbytes == before
+
+
+def test_labels_of_numbers_and_booleans(data):
+    ds, obs = data
+    for labels in (
+        obs["batch"],
+        obs["batch"].tolist(),
+        pd.array(obs["batch"], dtype="Int64"),
+        obs["flag"].to_numpy(),
+    ):
+        values = np.asarray(labels)
+        train, test = ds.split([0.5, 0.5], group_by=labels)
+        assert not set(values[rows(train)]) & set(values[rows(test)])
+    with pytest.raises(ValueError, match=r"split by the labels given: 3 parts need a group each.*: 2"):
+        ds.split([0.3, 0.3, 0.3], group_by=obs["flag"])
+
+
+def test_labels_that_make_no_sense(data):
+    ds, obs = data
+    for name in ("group_by", "stratify_by"):
+        for labels, error, text in [
+            (obs["score"], ValueError, r"labels are float64.*pandas\.cut.*Int64"),
+            (obs["kind"].tolist(), KeyError, r"a list of strings names columns.*np\.asarray\(labels\)"),
+            (obs[["kind"]], TypeError, "DataFrame: give one of its columns"),
+            (obs["kind"].to_numpy()[1:], ValueError, f"for each of the {ds.n_obs:,} selected rows"),
+            (3, TypeError, f"{name}=3 must be a column"),
+        ]:
+            with pytest.raises(error, match=text):
+                ds.split([0.5], **{name: labels})
+        with pytest.raises(ValueError, match="leave unit out"):
+            ds.split([0.5], unit=256, **{name: obs["kind"].to_numpy()})
 
 
 def test_k_fold_arguments(data):

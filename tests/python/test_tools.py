@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import chunk_list
+import draw_loader
 import make_demo_data
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -158,6 +159,13 @@ def test_drugs_have_an_effect_when_asked(made: list[Path], tmp_path: Path) -> No
     assert "drug_effect" not in json.loads((made[0].parent / "manifest.json").read_text())["spec"]
     with pytest.raises(ValueError, match="drug_effect"):
         make_demo_data.make(make_demo_data.Spec(drug_effect=-1), tmp_path)
+
+
+def test_drawings_are_those_of_the_script() -> None:
+    for name, draw in draw_loader.PICTURES.items():
+        assert (ROOT / "docs" / "images" / name).read_text() == draw(), (
+            "run tools/draw_loader.py, and look at it"
+        )
 
 
 @pytest.mark.slow

@@ -51,6 +51,20 @@ def test_two_ranks_train(data: list[str], tmp_path: Path) -> None:
     assert re.search(f"parameters {trace.parameters[0]} on every rank", done.stdout)
 
 
+def test_no_thread_of_the_process_group_outlives_the_training(data: list[str], tmp_path: Path) -> None:
+    # One that does can abort the rank while Python ends; torchrun then starts every rank again.
+    (tmp_path / "run.py").write_text(
+        "import os, runpy, sys\n"
+        f"sys.argv = {[str(ddp.EXAMPLE), *map(str, arguments(data, '--epochs', 1))]!r}\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')\n"
+        "names = [open(f'/proc/self/task/{t}/comm').read().strip() for t in os.listdir('/proc/self/task')]\n"
+        "print('threads', *sorted(name for name in names if 'gloo' in name or 'pt_' in name))\n"
+    )
+    done = ddp.run(ddp.torchrun(1, script=tmp_path / "run.py"), tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1] == "threads"
+
+
 def test_without_data_it_makes_some(tmp_path: Path) -> None:
     command = ddp.torchrun(2, "--cells", 300, "--batch-size", 64, "--epochs", 1, "--checkpoint", "a/b.pt")
     done = ddp.run(command, tmp_path, PENSTOCK_DATA=str(tmp_path / "data"))
@@ -121,7 +135,8 @@ def test_a_rank_is_killed_and_the_run_goes_on(
 
 
 def test_torchrun_starts_ranks_again(data: list[str], tmp_path: Path) -> None:
-    options = arguments(data, "--epochs", 10, "--save-every", 7, "--resume", "--trace", "trace")
+    # So many that the ranks are not done when the kill comes late.
+    options = arguments(data, "--epochs", 40, "--save-every", 7, "--resume", "--trace", "trace")
     # torchrun leaves the addresses of dead ranks in the store of the rendezvous, where ranks that are started again may
     # find them (issue 167288 of pytorch); with a store for each round there are none.
     own_store = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,7 @@ def test_narrow_types_are_rounded_once(
 
 
 def test_the_same_for_rows_that_are_read_again(
-    x: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    x: Any, tmp_path: Path, starve_windows: Callable[[int], None]
 ) -> None:
     path = write(tmp_path / "many.h5ad", sp.vstack([x] * 20).tocsr(), NAMES)
     options: dict[str, Any] = {
@@ -132,7 +133,7 @@ def test_the_same_for_rows_that_are_read_again(
     }
     ds = penstock.open(path)[:, :150]
     plain = [batch.clone() for batch in penstock.Loader(ds, **options)]
-    monkeypatch.setattr(penstock.Loader, "_test_window_bytes", 1)
+    starve_windows(1)
     again = penstock.Loader(ds, **options)
     for one, two in zip(plain, again, strict=True):
         np.testing.assert_array_equal(one.index, two.index)

@@ -18,6 +18,11 @@ endif()
 
 add_library(penstock_flags INTERFACE)
 target_compile_options(penstock_flags INTERFACE -Wall -Wextra -Wnon-virtual-dtor)
+# src/base/mutex.h: which mutex guards what. The clang builds (asan, tsan) check it.
+target_compile_options(penstock_flags INTERFACE $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety -Werror=thread-safety>)
+# The order of rows follows from sizes worked out in doubles: a * b + c is rounded twice, on every machine. (What else such
+# sizes may use is checked by tools/check_layers.py.)
+target_compile_options(penstock_flags INTERFACE -ffp-contract=off)
 # No AVX-512 kernels (Highway's bits of the x86 targets above AVX2): they run no faster than AVX2 ones on rows of this
 # size, and on Intel the clock they cost slows inflate, which is most of the time, by 4 % (benchmarks/engine on a Xeon,
 # 108,100 to 112,800 cells/s).

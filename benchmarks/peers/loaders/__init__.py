@@ -9,6 +9,7 @@ A file says what `make peers` must know without importing the loader's packages:
     SMALL_FILES         over how many files, at most, the small set is spread
     BEST                {(batch, output): settings}, the best known ones (performance notes, `--sweep`); corners that
                         are not there are not measured
+    VARIANT_OF          the loader that this one is another use of: in README.md its rows are in that one's column
     SWEEP               {(batch, output): [settings, ...]}, what --sweep tries
     output_label(output, settings)    what a batch is: type, index width, who owns it
 
@@ -30,6 +31,7 @@ from types import ModuleType
 FORMATS = ("h5ad", "parquet")
 ALL = (
     "penstock",
+    "penstock_plain",
     "annloader",
     "scdataset",
     "protoplast",
@@ -42,6 +44,10 @@ ALL = (
 
 def load(name: str) -> ModuleType:
     return importlib.import_module(f"{__name__}.{name}")
+
+
+def variant_of(name: str) -> str | None:
+    return getattr(load(name), "VARIANT_OF", None)
 
 
 def format_of(name: str) -> str:

@@ -14,24 +14,27 @@ ONCE = True
 FULL_PASS = True
 SMALL_FILES = 4
 
-# Four dense batches of 4,096 x 62,710 float32 are 4.1 GB: "late" makes CSR batches and calls batch.dense() on each.
+# Four dense batches of 4,096 x 62,710 float32 are 4.1 GB: "late" makes CSR batches and calls batch.dense() on each,
+# into one tensor ("out") or as it is ("plain", see penstock_plain.py).
 BEST: dict[tuple[int, str], dict[str, Any]] = {
     (64, "csr"): {"memory": "512MB"},
     (4096, "csr"): {"memory": "512MB"},
     (64, "dense"): {"memory": "512MB"},
-    (4096, "dense"): {"memory": "512MB", "late": True},
+    (4096, "dense"): {"memory": "512MB", "late": "out"},
 }
 SWEEP: dict[tuple[int, str], list[dict[str, Any]]] = {
     (64, "csr"): [{"memory": m} for m in ("128MB", "256MB", "512MB", "1GB")],
     (4096, "csr"): [{"memory": m} for m in ("256MB", "512MB", "1GB")],
-    (64, "dense"): [{"memory": m} for m in ("256MB", "512MB", "1GB")] + [{"memory": "512MB", "late": True}],
-    (4096, "dense"): [{"memory": "512MB", "late": True}, {"memory": "9GB"}],
+    (64, "dense"): [{"memory": m} for m in ("256MB", "512MB", "1GB")] + [{"memory": "512MB", "late": "out"}],
+    (4096, "dense"): [{"memory": "512MB", "late": "out"}, {"memory": "9GB"}],
 }
 
 
 def output_label(output: str, settings: dict[str, Any]) -> str:
     if output == "csr":
         return "torch CSR int32"
+    if settings.get("late") == "plain":
+        return "torch float32, the loader's buffers"
     return "torch float32, reused" if settings.get("late") else "torch float32, own slot per batch"
 
 
@@ -43,7 +46,7 @@ def imports() -> None:
 
 class Loader:
     def __init__(
-        self, files: list[str], batch_size: int, output: str, memory: str = "512MB", late: bool = False
+        self, files: list[str], batch_size: int, output: str, memory: str = "512MB", late: str = ""
     ) -> None:
         import penstock
 
@@ -61,7 +64,7 @@ class Loader:
     def epoch(self) -> Iterator[Any]:
         import torch
 
-        out = torch.empty(self.cycle, 62_710) if self.late else None
+        out = torch.empty(self.cycle, 62_710) if self.late == "out" else None
         for batch in self.loader:
             yield (batch.dense(out=out) if self.late else batch.X, batch.index)
 

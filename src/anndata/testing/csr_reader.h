@@ -47,12 +47,15 @@ class RowKeeper final : public RowSink {
 struct ReadResult {
   Status status;
   std::vector<std::pair<RowIndex, Row>> rows;
-  ByteCount fetched = 0;
+  ByteCount fetched = 0, decoded = 0;
   std::size_t tiles = 0;
   bool head_too_short = false;
+  std::uint64_t zeros = 0;
 };
 
-inline ReadResult read_rows(const RowSource& source, const std::vector<RowRange>& wanted, Heads heads) {
+// `scratch_bytes`: 0 gives what the source asks for. `sink`: gets the rows instead.
+inline ReadResult read_rows(const RowSource& source, const std::vector<RowRange>& wanted, Heads heads,
+                            ByteCount scratch_bytes = 0, RowSink* sink = nullptr) {
   ReadResult result;
   RequestList list;
   result.status = source.requests(wanted, heads, list);
@@ -74,7 +77,7 @@ inline ReadResult read_rows(const RowSource& source, const std::vector<RowRange>
   }
   RowIndex total = 0;
   for (const RowRange& range : wanted) total += range.size();
-  const ByteCount bytes = source.scratch_bytes(total);
+  const ByteCount bytes = scratch_bytes == 0 ? source.scratch_bytes(total) : scratch_bytes;
   struct Free {
     void operator()(void* p) const { std::free(p); }
   };
@@ -84,10 +87,13 @@ inline ReadResult read_rows(const RowSource& source, const std::vector<RowRange>
   CodecContext codec;
   Scratch room{{static_cast<std::byte*>(scratch.get()), bytes}, &codec};
   RowKeeper keeper;
-  result.status = source.decode(wanted, Fetched(list.requests(), fetched.get()), room, keeper);
+  result.status =
+      source.decode(wanted, Fetched(list.requests(), fetched.get()), room, sink != nullptr ? *sink : keeper);
+  result.decoded = codec.take_bytes();
   result.rows = std::move(keeper.rows);
   result.tiles = keeper.tiles;
   result.head_too_short = room.head_too_short;
+  result.zeros = room.zeros;
   return result;
 }
 

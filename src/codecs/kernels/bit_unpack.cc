@@ -1,3 +1,12 @@
+// Parquet's bit-packed runs (Encodings.md, "Run Length Encoding / Bit-Packing Hybrid"): values without gaps
+// from the lowest bit of each byte up. The specification's example, 0 to 7 in 3 bits each, is three bytes:
+//
+//     bytes   0x88      0xC6      0xFA           as one number: 0xFAC688
+//     bits    10001000  11000110  11111010       value 2 begins at bit 6: 0xFAC688 >> 6 & 7 = 2
+//
+// Eight values always take whole bytes, `width` of them, so that from group to group the same bytes hold the
+// same values, and one table of byte numbers serves all groups.
+
 #include "codecs/kernels/bit_unpack.h"
 
 #include <algorithm>
@@ -31,6 +40,7 @@ std::uint32_t unpack_groups(const std::uint8_t* HWY_RESTRICT in, int width, std:
   const hn::Full128<std::uint32_t> d32;
   alignas(16) std::uint8_t bytes[2][16];
   alignas(16) std::uint32_t shifts[2][4];
+  // The fifth value begins at bit 4 * width, which is this byte or the middle of it.
   const std::size_t second = static_cast<std::size_t>(width) / 2;  // byte of the fifth value
   for (int half = 0; half < 2; ++half) {
     for (int lane = 0; lane < 4; ++lane) {
@@ -56,6 +66,7 @@ std::uint32_t unpack_groups(const std::uint8_t* HWY_RESTRICT in, int width, std:
     in += width;
     out += 8;
   }
+  // The largest value, so that who looks codes up in a dictionary compares once for a run of thousands.
   alignas(16) std::uint32_t lanes[4];
   hn::Store(most, d32, lanes);
   return *std::max_element(lanes, lanes + 4);
@@ -73,6 +84,8 @@ HWY_EXPORT(unpack_groups);
 
 namespace {
 
+// 25 bits that begin at bit 7 of a byte end at the last bit of the fourth. Codes of dictionaries are
+// narrower.
 constexpr int kWidest = 25;  // of what unpack_groups takes
 
 // Value by value: eight bytes hold one wherever it begins. `readable` bytes may be read.
@@ -103,7 +116,8 @@ std::uint32_t bit_unpack(const std::byte* in, std::size_t readable, int width, s
     return 0;
   }
   if (width > kWidest) return unpack_each(in, readable, width, n, out);
-  // Groups of eight whose loads end inside the input; a group's second load begins at width / 2.
+  // Groups of eight whose loads end inside the input; a group's second load begins at width / 2. What is left
+  // at the input's end goes value by value, and never touches a byte beyond `readable`.
   const std::size_t reach = static_cast<std::size_t>(width) / 2 + 16;
   std::size_t groups = 0;
   if (readable >= reach) groups = std::min(n / 8, (readable - reach) / static_cast<std::size_t>(width) + 1);

@@ -1,3 +1,17 @@
+// Shuffle is what makes small numbers compress: first all lowest bytes, then all second ones. The
+// 32-bit counts 1, 2 and 300:
+//
+//     items    01 00 00 00   02 00 00 00   2c 01 00 00
+//     stored   01 02 2c   00 00 01   00 00 00   00 00 00
+//
+// Putting them back is a transposition, which vectors do by interleaving pairs. For four planes a, b, c, d:
+//
+//     a0 a1 a2 ..  with  b0 b1 b2 ..          a0 b0 a1 b1 a2 b2 ..      cells of one byte
+//     c0 c1 c2 ..  with  d0 d1 d2 ..          c0 d0 c1 d1 c2 d2 ..
+//     the first    with  the second           a0 b0 c0 d0 a1 b1 ..      cells of two bytes: items 0 to 3
+//
+// Eight planes are twice four and one step more, with cells of four bytes.
+
 #include "codecs/kernels/unshuffle.h"
 
 #include <cstdint>
@@ -129,6 +143,8 @@ HWY_EXPORT(unshuffle2);
 HWY_EXPORT(unshuffle4);
 HWY_EXPORT(unshuffle8);
 
+// Sizes other than these are rare in matrices, and take the plain loop. Whatever size a file claims, the loop
+// writes item_size * items <= n bytes.
 void unshuffle(const std::byte* in, std::size_t n, std::size_t item_size, std::byte* out) {
   const std::size_t items = n / item_size;
   const auto* from = reinterpret_cast<const std::uint8_t*>(in);

@@ -8,7 +8,8 @@ namespace penstock::internal {
 
 inline void unshuffle_ref(const std::byte* in, std::size_t n, std::size_t item_size, std::byte* out) {
   const std::size_t items = n / item_size;
-  for (std::size_t b = 0; b < item_size; ++b) {
+  // Without a whole item nothing moves; a file may say that items have 2^32 bytes.
+  for (std::size_t b = 0; items > 0 && b < item_size; ++b) {
     for (std::size_t i = 0; i < items; ++i) out[i * item_size + b] = in[b * items + i];
   }
   const std::size_t whole = items * item_size;

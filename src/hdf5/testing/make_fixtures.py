@@ -67,6 +67,13 @@ def expect_all(name):
 rng = np.random.default_rng(1)
 
 
+def libhdf5():
+    """What h5py does not wrap, from the library that it has loaded."""
+    with open("/proc/self/maps") as maps:
+        loaded = [line.split()[-1] for line in maps if "/libhdf5-" in line or "/libhdf5.so" in line]
+    return ctypes.CDLL(loaded[0])
+
+
 def types():
     name = "types.h5"
     with h5py.File(folder / name, "w") as f:
@@ -114,11 +121,11 @@ def types():
         f["opaque"] = np.array([b"12"], dtype="V2")
         f.create_dataset("sequence", shape=(2,), dtype=h5py.vlen_dtype("i4"))
     expect_all(name)
-    for path in ("compound", "array_members", "opaque", "sequence"):
+    for path in ("array_members", "opaque", "sequence"):
         expect(name, path, status="unsupported")
     expect(name, "committed_type", status="unsupported")
     # Fixed strings and enums as Penstock hands them out.
-    rows[:] = [r for r in rows if r[1] not in ("space_padded", "empty", "enum", "matrix_str")]
+    rows[:] = [r for r in rows if r[1] not in ("space_padded", "empty", "enum", "matrix_str", "compound")]
     expect(name, "space_padded", np.array(["ab", "abcdef"], dtype=object))
     expect(name, "matrix_str", np.array([["a", "bb"], ["ccc", ""]], dtype=object))
     expect(name, "empty", h5py.Empty("f4"))
@@ -325,14 +332,9 @@ def containers():
         for method, args in kw.items():
             if hasattr(p, method):
                 getattr(p, method)(*args)
-            elif getattr(libhdf5, "H5P" + method)(ctypes.c_int64(p.id), *map(ctypes.c_uint, args)) < 0:
+            elif getattr(libhdf5(), "H5P" + method)(ctypes.c_int64(p.id), *map(ctypes.c_uint, args)) < 0:
                 raise RuntimeError(method)
         return p
-
-    # What h5py does not wrap, from the library that it has loaded.
-    with open("/proc/self/maps") as maps:
-        loaded = [line.split()[-1] for line in maps if "/libhdf5-" in line or "/libhdf5.so" in line]
-    libhdf5 = ctypes.CDLL(loaded[0])
 
     made = {
         "userblock.h5": plist(set_userblock=(1024,)),
@@ -361,22 +363,201 @@ def containers():
     rows.extend((name, *r[1:]) for r in list(rows) if r[0] == "sym_k.h5")
 
 
-def refused():
-    for libver in ("v108", "v110", "latest"):
+LIBVERS = ("v108", "v110", "v112", "latest")
+
+
+def generations():
+    """The same content as newer libraries write it; names of attributes and links beyond what a header holds."""
+    for libver in LIBVERS:
         name = f"{libver}.h5"
         with h5py.File(folder / name, "w", libver=(libver, libver)) as f:
             small_copy(f)
-        expect(name, "", status="unsupported")
+            g = f.create_group("many")
+            for i in range(300):
+                g[f"child {i}"] = np.arange(i % 5, dtype="i2")
+            g["soft"] = h5py.SoftLink("/x/data")
+            g["external"] = h5py.ExternalLink("other.h5", "/x")
+            for i in range(40):
+                g.attrs[f"attribute {i}"] = i
+            g.attrs["strings"] = np.array([f"column {i}" for i in range(3000)], dtype=object)
+            g.attrs["bytes"] = np.arange(60000) % 100
+            few = f.create_group("few")
+            for i in range(3):
+                few[f"child {i}"] = i
+                few.attrs[f"attribute {i}"] = str(i)
+            few.attrs["target"] = f["x/data"].ref
+            ordered = f.create_group("ordered", track_order=True)
+            for i in range(20):
+                ordered[f"child {19 - i:02}"] = i
+                ordered.attrs[f"attribute {i}"] = i
+        expect_all(name)
+        expect(name, "x", np.array([10, 10]), "shape")
+        for i in range(40):
+            expect(name, "many", np.int64(i), f"attribute {i}")
+        expect(name, "many", np.array([f"column {i}" for i in range(3000)], dtype=object), "strings")
+        expect(name, "many", np.arange(60000) % 100, "bytes")
+        expect(name, "many", attribute="absent", status="absent")
+        expect(name, "many/absent", status="not_found")
+        expect(name, "many/soft", np.arange(100, dtype="f4"))
+        expect(name, "many/external", status="unsupported")
+        expect(name, "few", "2", "attribute 2")
+        expect(name, "few", np.arange(100, dtype="f4"), "target")
+        expect(name, "ordered", np.int64(17), "attribute 17")
     name = "track_order.h5"
     with h5py.File(folder / name, "w") as f:
         f["old"] = 1
         g = f.create_group("new", track_order=True)
         g["x"] = 1
-    expect(name, "new", status="unsupported")
+    expect(name, "new/x", np.int64(1))
     expect(name, "old", np.int64(1))
+
+
+def indexes():
+    """Every chunk index of layouts 4 and 5: single, implicit, fixed and extensible arrays, B-tree 2."""
+    for libver in ("v110", "latest"):
+        name = f"indexes_{libver}.h5"
+        with h5py.File(folder / name, "w", libver=(libver, libver)) as f:
+            for gzip in (None, "gzip"):
+                kw = {"compression": gzip, "shuffle": gzip is not None}
+                for kind in ("i4", ">f8", "u1"):
+                    grid = rng.poisson(2, (60, 50)).astype(kind)
+                    for label, maxshape in {
+                        "fixed": (60, 50),
+                        "fixed_grows": (100, 200),
+                        "rows": (None, 50),
+                        "columns": (60, None),
+                        "columns_grow": (100, None),
+                        "both": (None, None),
+                    }.items():
+                        f.create_dataset(
+                            f"{label}_{gzip}_{kind}", data=grid, chunks=(7, 9), maxshape=maxshape, **kw
+                        )
+                    f.create_dataset(f"single_{gzip}_{kind}", data=grid, chunks=(60, 50), **kw)
+                    f.create_dataset(
+                        f"larger_{gzip}_{kind}", data=grid[:30], chunks=(64, 64), maxshape=(None, 64), **kw
+                    )
+                f.create_dataset(f"paged_{gzip}", data=np.arange(5001) % 251, chunks=(1,), **kw)
+                # Data blocks of extensible arrays have pages from chunk 131,060 on.
+                d = f.create_dataset(
+                    f"long_{gzip}", (400000,), "u1", chunks=(2,), maxshape=(None,), fillvalue=3, **kw
+                )
+                d[0:2000] = np.arange(2000) % 100
+                d[258000:266000] = 7
+                d[390000:391000] = 8
+                d = f.create_dataset(f"holes_{gzip}", (3000,), "i2", chunks=(1,), fillvalue=-3, **kw)
+                d[1500:1600] = 1
+                d = f.create_dataset(
+                    f"tree_{gzip}", (90, 90), "i2", chunks=(1, 1), maxshape=(None, None), **kw
+                )
+                d[:] = np.arange(8100).reshape(90, 90)
+                d.resize((70, 80))
+                d = f.create_dataset(
+                    f"cube_{gzip}", (5, 6, 7), "i2", chunks=(2, 2, 3), maxshape=(5, None, 7), **kw
+                )
+                d[:] = np.arange(210).reshape(5, 6, 7)
+                f.create_dataset(f"empty_{gzip}", (0, 5), "f4", chunks=(4, 5), maxshape=(None, 5), **kw)
+                f.create_dataset(f"unwritten_{gzip}", (50, 5), "f4", chunks=(4, 5), fillvalue=2.5, **kw)
+                # Chunks at the edge that no filter touched.
+                plist = h5p.create(h5p.DATASET_CREATE)
+                plist.set_chunk((7, 9))
+                if gzip:
+                    plist.set_shuffle()
+                    plist.set_deflate(4)
+                if libhdf5().H5Pset_chunk_opts(ctypes.c_int64(plist.id), ctypes.c_uint(2)) < 0:
+                    raise RuntimeError("H5Pset_chunk_opts")
+                grid = rng.poisson(2, (60, 50)).astype("i4")
+                for label, most in {"edges": (60, 50), "edges_both": (h5s.UNLIMITED, h5s.UNLIMITED)}.items():
+                    space = h5s.create_simple((60, 50), most)
+                    h5d.create(f.id, f"{label}_{gzip}".encode(), h5t.NATIVE_INT32, space, plist).write(
+                        h5s.ALL, h5s.ALL, grid
+                    )
+            for label, shape, most in (
+                ("implicit", (60, 50), (60, 50)),
+                ("implicit_grows", (60, 50), (90, 70)),
+            ):
+                plist = h5p.create(h5p.DATASET_CREATE)
+                plist.set_chunk((7, 9))
+                plist.set_alloc_time(h5d.ALLOC_TIME_EARLY)
+                space = h5s.create_simple(shape, most)
+                d = h5d.create(f.id, label.encode(), h5t.NATIVE_INT32, space, plist)
+                d.write(h5s.ALL, h5s.ALL, np.arange(3000, dtype="i4").reshape(60, 50))
+            d = f.create_dataset("masked", (40,), "i4", chunks=(10,), compression="gzip", shuffle=True)
+            d[:] = np.arange(40)
+            d.id.write_direct_chunk((10,), np.arange(100, 110, dtype="i4").tobytes(), filter_mask=3)
+        expect_all(name)
+
+
+def plugin_filters():
+    """lz4, zstd, blosc and bitshuffle, where the plugins are installed."""
+    try:
+        import hdf5plugin as plugin
+    except ImportError:
+        return
+    kinds = {
+        "lz4": plugin.LZ4(),
+        "lz4_blocks": plugin.LZ4(nbytes=1000),
+        "zstd": plugin.Zstd(),
+        "zstd_11": plugin.Zstd(clevel=11),
+        "bitshuffle_none": plugin.Bitshuffle(cname="none"),
+        "bitshuffle_lz4": plugin.Bitshuffle(cname="lz4"),
+        "bitshuffle_zstd": plugin.Bitshuffle(cname="zstd"),
+        "bitshuffle_blocks": plugin.Bitshuffle(nelems=64, cname="lz4"),
+    }
+    for cname in ("blosclz", "lz4", "lz4hc", "snappy", "zlib", "zstd"):
+        for shuffle in (plugin.Blosc.NOSHUFFLE, plugin.Blosc.SHUFFLE, plugin.Blosc.BITSHUFFLE):
+            try:
+                kinds[f"blosc_{cname}_{shuffle}"] = plugin.Blosc(cname=cname, clevel=5, shuffle=shuffle)
+            except ValueError:  # built without that codec
+                continue
+    for libver in ("earliest", "latest"):
+        name = f"filters_{libver}.h5"
+        with h5py.File(folder / name, "w", libver=libver) as f:
+            for label, filters in kinds.items():
+                if libver == "latest" and label not in ("lz4", "zstd", "bitshuffle_lz4", "blosc_zstd_1"):
+                    continue
+                for kind in ("i4", "f8", "u1", ">i2", "f4"):
+                    f.create_dataset(
+                        f"{label}_{kind}",
+                        data=rng.poisson(1, 40_003).astype(kind),
+                        chunks=(10_001,),
+                        **filters,
+                    )
+                f.create_dataset(
+                    f"{label}_noise", data=rng.integers(0, 256, 20_000, "u1"), chunks=(7777,), **filters
+                )
+                f.create_dataset(f"{label}_run", data=np.full(300_000, 3, "i8"), chunks=(300_000,), **filters)
+                f.create_dataset(
+                    f"{label}_ramp", data=np.arange(40_000, dtype="i8"), chunks=(9999,), **filters
+                )
+                f.create_dataset(
+                    f"{label}_grid", data=rng.poisson(1, (37, 51)).astype("f4"), chunks=(10, 20), **filters
+                )
+                f.create_dataset(f"{label}_tiny", data=np.arange(5, dtype="i4"), chunks=(3,), **filters)
+                f.create_dataset(
+                    f"{label}_shuffle",
+                    data=np.arange(9000, dtype="i4"),
+                    chunks=(1000,),
+                    shuffle=True,
+                    fletcher32=True,
+                    **filters,
+                )
+        expect_all(name)
+    name = "blosc2.h5"
+    with h5py.File(folder / name, "w") as f:
+        f.create_dataset("x", data=np.arange(100), chunks=(10,), **plugin.Blosc2())
+    expect(name, "x", status="unsupported")
+
+
+def refused():
     name = "external_storage.h5"
     with h5py.File(folder / name, "w") as f:
         f.create_dataset("x", shape=(10,), dtype="i1", external=[("raw.bin", 0, 10)])
+    expect(name, "x", status="unsupported")
+    name = "virtual.h5"
+    with h5py.File(folder / name, "w", libver="latest") as f:
+        layout = h5py.VirtualLayout(shape=(4, 10), dtype="i4")
+        layout[0] = h5py.VirtualSource("other.h5", "data", shape=(10,))
+        f.create_virtual_dataset("x", layout)
     expect(name, "x", status="unsupported")
     name = "szip.h5"
     with h5py.File(folder / name, "w") as f:
@@ -384,7 +565,19 @@ def refused():
     expect(name, "x", status="unsupported")
 
 
-for make in (types, layouts, three_levels, many_columns, links, attributes, containers, refused):
+for make in (
+    types,
+    layouts,
+    three_levels,
+    many_columns,
+    links,
+    attributes,
+    containers,
+    generations,
+    indexes,
+    plugin_filters,
+    refused,
+):
     make()
 with open(folder / "expected.tsv", "w") as out:
     out.write("file\tpath\tattribute\tstatus\tshape\ttype\tcrc\n")

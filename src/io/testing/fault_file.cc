@@ -1,3 +1,7 @@
+// What a disk, a network file system or a user can do to a read, on demand. Faults are put under the loop
+// that the real file has (read_fully.h), and not around it: what is tested is that loop, too. Whatever goes
+// wrong is a function of the read's number, its offset and the settings, so that a failing test fails again.
+
 #include "io/testing/fault_file.h"
 
 #include <fmt/format.h>
@@ -16,7 +20,7 @@ FaultFile::FaultFile(std::shared_ptr<const File> inner, Faults faults)
     : inner_(std::move(inner)), faults_(std::move(faults)) {}
 
 void FaultFile::set(Faults faults) {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   faults_ = std::move(faults);
   since_set_ = 0;
 }
@@ -27,7 +31,7 @@ void FaultFile::reset_counters() {
 }
 
 ByteCount FaultFile::size() const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   return std::min(inner_->size(), faults_.truncate_to.value_or(inner_->size()));
 }
 
@@ -35,7 +39,9 @@ Status FaultFile::read_at(ByteOffset offset, std::span<std::byte> out) const {
   Faults faults;
   std::uint64_t number = 0;
   {
-    const std::lock_guard lock(mutex_);
+    const MutexLock lock(mutex_);
+    // A copy, so that a test may change the settings while reads are under way, and delays do not hold the
+    // lock.
     faults = faults_;
     number = ++since_set_;
   }
@@ -44,6 +50,7 @@ Status FaultFile::read_at(ByteOffset offset, std::span<std::byte> out) const {
   if (faults.delay.count() > 0) std::this_thread::sleep_for(faults.delay);
 
   const ByteCount end = std::min(inner_->size(), faults.truncate_to.value_or(inner_->size()));
+  // The same check, and message, as the real file's.
   if (offset > end || out.size() > end - offset) {
     return Status::corrupt(fmt::format("{}: {} bytes at 0x{:x} run past the end of the file ({} bytes)",
                                        label(), out.size(), offset, end));
@@ -65,12 +72,14 @@ Status FaultFile::read_at(ByteOffset offset, std::span<std::byte> out) const {
           return -1;
         }
         if (fails) {
+          // A read that fails half way: the first half arrives, and what follows it is the error.
           if (!faults.short_before_error || at > offset || bytes < 2) {
             errno = EIO;
             return -1;
           }
           bytes /= 2;
         }
+        // A length that looks random and is the same in every run.
         if (faults.short_reads) bytes = std::min<std::size_t>(bytes, 1 + (at * 31 + call * 7) % 999);
         if (faults.shrink_to) {
           if (at >= *faults.shrink_to) return 0;
@@ -80,6 +89,7 @@ Status FaultFile::read_at(ByteOffset offset, std::span<std::byte> out) const {
         errno = EIO;
         return -1;
       }));
+  // Last, so that the bytes are wrong after a read that looks perfect.
   for (const BitFlip& flip : faults.flips) {
     if (covers(flip.offset)) out[flip.offset - offset] ^= std::byte{flip.mask};
   }

@@ -11,11 +11,11 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/mutex.h"
 #include "io/file.h"
 
 namespace penstock::testing {
@@ -46,6 +46,7 @@ class FaultFile final : public File {
   void set(Faults faults);
 
   Status read_at(ByteOffset offset, std::span<std::byte> out) const override;
+  Status unchanged() const override { return inner_->unchanged(); }
   ByteCount size() const override;
   const std::string& label() const override { return inner_->label(); }
 
@@ -55,7 +56,7 @@ class FaultFile final : public File {
 
  private:
   const std::shared_ptr<const File> inner_;
-  mutable std::mutex mutex_;
+  mutable Mutex mutex_;
   mutable Faults faults_;                // guarded by mutex_
   mutable std::uint64_t since_set_ = 0;  // reads; guarded by mutex_
   mutable std::atomic<std::uint64_t> reads_{0};

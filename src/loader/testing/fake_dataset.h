@@ -2,6 +2,7 @@
 // that live in memory and can be slow or broken.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
@@ -15,6 +16,8 @@
 #include "dataset/dataset_impl.h"
 #include "io/testing/fault_file.h"
 #include "penstock/dataset.h"
+#include "source/column_map.h"
+#include "source/column_pass.h"
 
 namespace penstock::testing {
 
@@ -36,6 +39,9 @@ struct FakeSpec {
   float scale = 1;                      // 0.5: values that are not whole numbers
   std::uint64_t long_values_every = 0;  // every so many rows hold values > 255
   std::uint64_t label_run = 1;          // so many rows one after the other share a label
+  bool by_columns = false;              // entries are stored column by column
+  ByteCount offset_bytes = 0;           // a row's offset takes in memory
+  ByteCount offset_chunk = 0;           // as SourceTraits has it
 };
 
 // Entries of a global row: ids ascending, values.
@@ -89,7 +95,83 @@ class FakeFile : public File {
   std::string label_;
 };
 
-// Rows stored one after the other: ids, then values.
+// The entries of rows stored column by column, in parts: the row of each, the columns, the values.
+class FakeColumns : public ColumnMajor {
+ public:
+  struct Entry {
+    std::uint32_t row = 0, column = 0;
+    float value = 0;
+  };
+  FakeColumns(std::vector<Entry> entries, RowIndex rows, std::shared_ptr<FakeFile> file,
+              std::shared_ptr<FaultFile> read)
+      : n_(entries.size()), read_(std::move(read)), lengths_(rows) {
+    std::stable_sort(entries.begin(), entries.end(),
+                     [](const Entry& a, const Entry& b) { return a.column < b.column; });
+    for (std::size_t first = 0; first < n_; first += kPart) {
+      const std::size_t n = std::min(kPart, n_ - first);
+      for (std::size_t i = 0; i < n; ++i) append(file->bytes, &entries[first + i].row);
+      for (std::size_t i = 0; i < n; ++i) append(file->bytes, &entries[first + i].column);
+      for (std::size_t i = 0; i < n; ++i) append(file->bytes, &entries[first + i].value);
+    }
+    for (const Entry& entry : entries) {
+      ++lengths_[entry.row];
+      columns_.push_back(entry.column);
+    }
+  }
+  std::span<const std::uint32_t> row_lengths() const override { return lengths_; }
+  std::uint64_t entries_in(const ColumnMap& map) const override {
+    return static_cast<std::uint64_t>(std::count_if(
+        columns_.begin(), columns_.end(), [&](std::uint32_t c) { return map[c] != ColumnMap::kDropped; }));
+  }
+  NumericType turned_id_type() const override { return NumericType::u16; }
+  NumericType turned_value_type() const override { return NumericType::f32; }
+  std::uint64_t n_parts() const override { return (n_ + kPart - 1) / kPart; }
+  Status requests(std::uint64_t part, RequestList& list) const override {
+    list.add(read_.get(), part * kPart * 12, size(part) * 12);
+    return {};
+  }
+  ReadCost pass_cost() const override { return {n_ * 12, n_ * 12, n_parts()}; }
+  ByteCount part_stored_bytes() const override { return kPart * 12; }
+  ByteCount part_scratch_bytes() const override { return kPart * 12; }
+  Status decode(std::uint64_t part, const Fetched& fetched, std::span<std::byte> scratch,
+                CodecContext& codec) const override {
+    const auto bytes = fetched.find(read_.get(), part * kPart * 12, size(part) * 12);
+    if (bytes.size() != size(part) * 12) return Status::internal("bytes were not fetched");
+    copy(scratch.data(), bytes.data(), bytes.size());
+    codec.count(bytes.size());
+    return {};
+  }
+  Status place(std::uint64_t part, std::span<std::byte> scratch, const TurnedRows& rows) const override {
+    const std::size_t n = size(part);
+    const auto* from = reinterpret_cast<const std::uint32_t*>(scratch.data());
+    for (std::size_t i = 0; i < n; ++i) {
+      std::uint32_t& next = rows.next()[from[i] - rows.rows().first];
+      if (next == TurnedRows::kNotWanted) continue;
+      if (next >= rows.capacity()) return Status::internal("more entries than there is room for");
+      reinterpret_cast<std::uint16_t*>(rows.ids())[next] = static_cast<std::uint16_t>(from[n + i]);
+      copy(rows.values() + next * 4, &from[2 * n + i], 4);
+      ++next;
+    }
+    return {};
+  }
+  std::span<const std::byte> values(std::uint64_t part, std::span<std::byte> scratch) const override {
+    return scratch.subspan(size(part) * 8, size(part) * 4);
+  }
+
+ private:
+  static constexpr std::size_t kPart = 1000;
+  static void append(std::vector<std::byte>& bytes, const void* word) {
+    bytes.resize(bytes.size() + 4);
+    copy(bytes.data() + bytes.size() - 4, word, 4);
+  }
+  std::size_t size(std::uint64_t part) const { return std::min(kPart, n_ - part * kPart); }
+
+  std::size_t n_;
+  std::shared_ptr<FaultFile> read_;
+  std::vector<std::uint32_t> lengths_, columns_;
+};
+
+// Rows stored one after the other: ids, then values. Or, by_columns, what FakeColumns says.
 class FakeSource : public RowSource {
  public:
   FakeSource(const FakeSpec& spec, const FakeFileSpec& file, std::uint64_t first_row, std::string label)
@@ -101,9 +183,20 @@ class FakeSource : public RowSource {
     traits_.n_rows = file.rows;
     traits_.n_cols = spec.n_cols;
     traits_.layout = "fake";
+    traits_.offset_chunk = spec.offset_chunk;
+    resident_bytes_ = spec.offset_bytes * file.rows;
     offsets_.push_back(0);
+    std::vector<FakeColumns::Entry> entries;
     for (RowIndex r = 0; r < file.rows; ++r) {
       const FakeRow row = fake_row(spec, file.mean_entries, first_row + r);
+      if (spec.by_columns) {
+        for (std::size_t i = 0; i < row.ids.size(); ++i)
+          entries.push_back(
+              {static_cast<std::uint32_t>(r), static_cast<std::uint32_t>(row.ids[i]), row.values[i]});
+        traits_.lengths.add(row.ids.size());
+        offsets_.push_back(offsets_.back() + row.ids.size());
+        continue;
+      }
       const auto at = file_->bytes.size();
       file_->bytes.resize(at + row.ids.size() * 8);
       copy(file_->bytes.data() + at, row.ids.data(), row.ids.size() * 4);
@@ -111,8 +204,13 @@ class FakeSource : public RowSource {
       offsets_.push_back(offsets_.back() + row.ids.size());
       traits_.lengths.add(row.ids.size());
     }
+    if (spec.by_columns) {
+      columns_ = std::make_unique<FakeColumns>(std::move(entries), file.rows, file_, read_);
+      traits_.index_type = NumericType::u16;
+    }
     traits_.stored_bytes = file_->bytes.size();
   }
+  const ColumnMajor* by_columns() const override { return columns_.get(); }
   FakeFile& file() const { return *file_; }
   // What the loader reads through. PENSTOCK_TEST_FAULTS=benign makes every file of every test short of
   // breath.
@@ -127,6 +225,7 @@ class FakeSource : public RowSource {
   }
   ReadCost cost(std::span<const RowRange> wanted) const override {
     ReadCost c;
+    if (columns_) return c;
     for (const RowRange& r : wanted) {
       c.stored += (offsets_[r.last] - offsets_[r.first]) * 8;
       ++c.requests;
@@ -138,6 +237,7 @@ class FakeSource : public RowSource {
     return offsets_[rows.last] - offsets_[rows.first];
   }
   Status requests(std::span<const RowRange> wanted, Heads, RequestList& list) const override {
+    if (columns_) return {};
     for (const RowRange& r : wanted) {
       list.add(read_.get(), offsets_[r.first] * 8, (offsets_[r.last] - offsets_[r.first]) * 8);
     }
@@ -145,12 +245,14 @@ class FakeSource : public RowSource {
   }
   Status decode(std::span<const RowRange> wanted, const Fetched& fetched, Scratch& scratch,
                 RowSink& sink) const override {
+    if (columns_) return decode_turned(wanted, scratch, sink);
     for (const RowRange& range : wanted) {
       for (RowIndex r = range.first; r < range.last; ++r) {
         const std::uint64_t n = offsets_[r + 1] - offsets_[r];
         const auto bytes = fetched.find(read_.get(), offsets_[r] * 8, n * 8);
         if (bytes.size() != n * 8) return Status::internal("bytes were not fetched");
         copy(scratch.bytes.data(), bytes.data(), bytes.size());
+        scratch.codec->count(bytes.size());
         const std::uint64_t begin = 0;
         CsrTile tile;
         tile.rows = {r, r + 1};
@@ -163,20 +265,48 @@ class FakeSource : public RowSource {
     }
     return {};
   }
-  ByteCount scratch_bytes(RowIndex) const override { return traits_.lengths.longest * 8 + 64; }
-  ByteCount resident_bytes() const override { return 0; }
-  Result<std::shared_ptr<const RowSource>> resident(MemoryBudget&) const override {
-    return std::shared_ptr<const RowSource>(self.lock());
+  ByteCount scratch_bytes(RowIndex) const override {
+    return (columns_ ? ColumnPass::bytes_needed(*columns_) : 0) + traits_.lengths.longest * 8 + 64;
+  }
+  ByteCount resident_bytes() const override { return resident_bytes_; }
+  Result<std::shared_ptr<const RowSource>> resident(MemoryBudget& budget) const override {
+    PENSTOCK_ASSIGN_OR_RETURN(auto held, budget.reserve(MemoryTag::index, resident_bytes_));
+    // The twin is this source, which is not to be changed: what it holds goes with the pointer.
+    auto keeps = std::make_shared<std::pair<Reservation, std::shared_ptr<const RowSource>>>(std::move(held),
+                                                                                            self.lock());
+    const RowSource* source = keeps->second.get();
+    return std::shared_ptr<const RowSource>(std::move(keeps), source);
   }
   std::weak_ptr<const RowSource> self;
 
  private:
+  Status decode_turned(std::span<const RowRange> wanted, Scratch& scratch, RowSink& sink) const {
+    if (scratch.turned == nullptr) return Status::internal("the rows were not turned");
+    const TurnedRows& turned = *scratch.turned;
+    for (const RowRange& range : wanted) {
+      for (RowIndex r = range.first; r < range.last; ++r) {
+        const std::uint64_t end = turned.next()[r], begin = end - columns_->row_lengths()[r];
+        CsrTile tile;
+        tile.rows = {r, r + 1};
+        tile.begins = &begin;
+        tile.ends = &end;
+        tile.indices = turned.ids();
+        tile.values = turned.values();
+        tile.index_type = NumericType::u16;
+        PENSTOCK_RETURN_IF_ERROR(sink.csr(tile));
+      }
+    }
+    return {};
+  }
+
   RowIndex chunk_rows_;
   std::string label_;
   std::shared_ptr<FakeFile> file_;
   std::shared_ptr<FaultFile> read_ = std::make_shared<FaultFile>(file_);
   SourceTraits traits_;
+  ByteCount resident_bytes_ = 0;
   std::vector<std::uint64_t> offsets_;
+  std::unique_ptr<FakeColumns> columns_;
 };
 
 // Codes (row / run) % 5, streamable without bytes on disk.
@@ -239,8 +369,9 @@ class FakeDataset : public internal::DatasetImpl {
   std::uint64_t n_obs() const override { return n_; }
   std::uint64_t n_vars() const override { return spec.n_cols; }
   std::span<const std::string> var_names() const override { return {}; }
-  Result<internal::Label> label(const std::string& column, const std::vector<std::string>*) const override {
-    internal::Label label;
+  Result<internal::LabelColumn> label(const std::string& column,
+                                      const std::vector<std::string>*) const override {
+    internal::LabelColumn label;
     label.name = column;
     label.categories = {"a", "b", "c", "d", "e"};
     for (const auto& part : parts_) {
@@ -251,7 +382,7 @@ class FakeDataset : public internal::DatasetImpl {
     return label;
   }
   std::uint64_t index_bytes() const override { return 1000; }
-  std::vector<std::string> notes() const override { return {}; }
+  std::vector<Note> notes() const override { return {}; }
   const std::string& matrix() const override { return matrix_name; }
   FileName file_name(std::size_t part) const override {
     return {"/fake/" + sources[part]->label(), sources[part]->file().size()};

@@ -19,7 +19,7 @@ class NoFile : public File {
  public:
   explicit NoFile(std::string label) : label_(std::move(label)) {}
   Status read_at(ByteOffset, std::span<std::byte>) const override {
-    return Status::io_error(label_ + " is metadata only", 5);
+    return Status::corrupt(label_ + " is metadata only");
   }
   ByteCount size() const override { return ByteCount{1} << 50; }
   const std::string& label() const override { return label_; }
@@ -175,8 +175,9 @@ class MetadataDataset : public internal::DatasetImpl {
   }
   std::uint64_t n_vars() const override { return 62'710; }
   std::span<const std::string> var_names() const override { return {}; }
-  Result<internal::Label> label(const std::string& column, const std::vector<std::string>*) const override {
-    internal::Label label;
+  Result<internal::LabelColumn> label(const std::string& column,
+                                      const std::vector<std::string>*) const override {
+    internal::LabelColumn label;
     label.name = column;
     std::vector<std::int32_t> codes = {-1};
     for (std::uint64_t i = 0; i < kDrugs; ++i) {
@@ -190,7 +191,7 @@ class MetadataDataset : public internal::DatasetImpl {
     return label;
   }
   std::uint64_t index_bytes() const override { return parts_.size() * sizeof(MetadataSource); }
-  std::vector<std::string> notes() const override { return {}; }
+  std::vector<Note> notes() const override { return {}; }
   const std::string& matrix() const override { return matrix_; }
   FileName file_name(std::size_t part) const override {
     return {"/metadata/" + parts_[part].source->label(), ByteCount{1} << 50};

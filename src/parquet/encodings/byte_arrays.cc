@@ -1,3 +1,16 @@
+// Strings that no dictionary holds, in the three ways of Encodings.md:
+//
+//   PLAIN                    a length (4 bytes, little-endian), its bytes, a length, its bytes, ...; strings
+//                            of a fixed length have no lengths
+//   DELTA_LENGTH_BYTE_ARRAY  all lengths in DELTA_BINARY_PACKED, then all bytes
+//   DELTA_BYTE_ARRAY         for sorted strings: how much each keeps of the string before it (delta), then
+//                            what follows in each, as DELTA_LENGTH_BYTE_ARRAY
+//
+// A worked example of the last: "axis", "axle", "babble" are the prefixes 0, 2, 0, the lengths 4, 2, 6, and
+// the bytes "axislebabble".
+//
+// Lengths are not collected, since their number is only bounded by the file's word for it. They are walked
+// twice instead: once to learn where the bytes behind them begin, and once more beside the bytes.
 #include "parquet/encodings/byte_arrays.h"
 
 #include <cstring>
@@ -14,6 +27,7 @@ std::string_view view(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+// Checks each length against what is left before it takes the bytes. Stops early when f has enough.
 DecodeError plain(PhysicalType type, std::uint32_t type_length, std::span<const std::byte> values,
                   std::uint64_t n, const F& f) {
   for (std::uint64_t i = 0; i < n; ++i) {
@@ -38,6 +52,8 @@ class Lengths {
   static DecodeError open(std::span<const std::byte> bytes, std::uint64_t n, Lengths* out) {
     DecodeError error = DeltaReader::open(bytes, 32, &out->reader_);
     if (error != DecodeError::ok) return error;
+    // Equality is asked for: with more lengths than values the bytes behind them could not be matched to
+    // values.
     if (out->reader_.total() < n) return DecodeError::truncated;
     if (out->reader_.total() > n) return DecodeError::bad_header;
     for (std::uint64_t i = 0; i < n; ++i) {
@@ -79,6 +95,11 @@ DecodeError delta_length(std::span<const std::byte> values, std::uint64_t n, con
   return DecodeError::ok;
 }
 
+// Two rows of lengths are read in step: those of prefixes here, those of the rest of each string inside
+// delta_length(). The lambda cannot return an error through it, so `bad` carries it around.
+//
+// What a hostile file could do: each string keeps all of the one before and adds a byte, so that a page of n
+// bytes spells n * n / 2. `most` bounds one string, and whoever keeps strings pays for each of them.
 DecodeError delta_strings(std::span<const std::byte> values, std::uint64_t n, std::uint64_t most,
                           const F& f) {
   Lengths prefixes;

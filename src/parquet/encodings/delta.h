@@ -22,8 +22,8 @@ class DeltaReader {
   std::uint64_t left() const { return left_; }
   // The next value, sign-extended; only while left() > 0.
   DecodeError next(std::int64_t* out);
-  // After the last value: where the bytes of the encoding end (to the end of the last block that has any
-  // value).
+  // After the last value: where the bytes of the encoding end, which is with the last miniblock that holds a
+  // value.
   std::size_t end() const;
 
  private:

@@ -1,3 +1,18 @@
+// Values of a dictionary-coded page: one byte says how many bits an index has, then the indices follow in the
+// hybrid (Encodings.md, section "Dictionary Encoding (PLAIN_DICTIONARY = 2 and RLE_DICTIONARY = 8)").
+//
+// Each value of a single-cell matrix passes through here, so that the work for one value is what the time of
+// an epoch depends on. It goes in two steps for a piece of a thousand values: the bits become 32-bit indices
+// in a buffer (SIMD, codecs/kernels/bit_unpack.h), then each index is looked up in a table that holds the
+// dictionary in its final type, for example gene tokens that were already translated to columns. Between the
+// two the largest index is compared with the size of the dictionary once for the whole piece, and not once
+// for each value.
+//
+//     page     03 | 03 88 c6 fa     3 bits an index; a group of eight: 0 1 2 3 4 5 6 7
+//     table    4, 9, 17, ...        from the dictionary page
+//     out      4, 9, 17, ...
+//
+// A run of one index does not touch the buffer: its value is looked up once and copied.
 #include "parquet/encodings/indices.h"
 
 #include <algorithm>
@@ -8,8 +23,11 @@ namespace penstock::parquet {
 namespace {
 
 // Unpacked at once: 4 KiB of indices stay in the first-level cache until they are looked up.
+// A multiple of eight, so that each part of a run begins with a byte.
 constexpr std::uint64_t kPiece = 1024;
 
+// The eight loads of a step do not depend on each other's stores. Written as a plain loop they would, as far
+// as the compiler can tell: `out` might overlap `table`.
 template <class T>
 void look_up(const std::uint32_t* index, std::uint64_t n, const T* table, T* out) {
   std::uint64_t i = 0;
@@ -35,6 +53,8 @@ DecodeError IndexReader::open(std::span<const std::byte> values, std::uint32_t d
                               IndexReader* out) {
   out->dictionary_size_ = dictionary_size;
   if (values.empty()) {
+    // A page of nothing but missing values has no values section. A width of 1 makes the reader end at once,
+    // where a width of 0 would be zeros without end.
     out->runs_ = HybridReader({}, 1);  // ends at once
     return DecodeError::ok;
   }
@@ -55,11 +75,14 @@ DecodeError IndexReader::for_each(std::uint64_t n, F&& f, G&& same) {
     if (error != DecodeError::ok) return error;
     n -= piece.count;
     if (!piece.packed || runs_.width() == 0) {
+      // Of zeros without bits, too: with an empty dictionary even the index 0 is beyond it.
       if (piece.value >= dictionary_size_) return DecodeError::out_of_range;
       same(piece.value, piece.count);
       continue;
     }
     // A long piece in parts of whole groups of eight.
+    // The first part is shorter by what is skipped, and with that all parts after it begin at a multiple of
+    // kPiece values of the run: a whole number of bytes, whatever the width is.
     const std::byte* from = piece.bytes;
     std::uint64_t left = piece.count, skip = piece.skip;
     std::size_t readable = piece.readable;
@@ -96,6 +119,7 @@ DecodeError IndexReader::gather(const T* table, T* out, std::uint64_t n) {
       });
 }
 
+// Sizes of what a matrix or an obs column looks up. Floats pass as integers of their size: they are copied.
 template DecodeError IndexReader::gather(const std::uint8_t*, std::uint8_t*, std::uint64_t);
 template DecodeError IndexReader::gather(const std::uint16_t*, std::uint16_t*, std::uint64_t);
 template DecodeError IndexReader::gather(const std::uint32_t*, std::uint32_t*, std::uint64_t);

@@ -42,6 +42,11 @@ DecodeError list_starts(std::span<const std::byte> rep, std::span<const std::byt
                         std::uint8_t element_def, std::uint8_t list_def, std::uint64_t n_levels,
                         std::span<std::uint32_t> starts, ListPage* out);
 
+// How many of n levels are 0, and whether the first of them is another: rows of a column that is nested
+// deeper than a list.
+DecodeError nested_rows(std::span<const std::byte> rep, std::uint8_t max_rep, std::uint64_t n,
+                        std::uint64_t* rows, bool* begins_inside);
+
 // The n values at the beginning of `values`, each of `size` bytes, to the places that `present` says have
 // one. What lies between is not written.
 void spread(std::byte* values, std::size_t size, std::span<const std::uint8_t> present, std::uint64_t n);

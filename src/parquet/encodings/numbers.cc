@@ -1,3 +1,12 @@
+// Numbers and booleans that no dictionary holds (Encodings.md): PLAIN is the values as they are,
+// little-endian, and booleans as bits with the lowest first. BYTE_STREAM_SPLIT keeps the first bytes of all
+// values together, then the second ones, and so on, which compresses better: the float32 1.0 and 2.0 (00 00
+// 80 3f and 00 00 00 40) are stored as 00 00 | 00 00 | 80 00 | 3f 40. DELTA_BINARY_PACKED is in delta.cc, RLE
+// of booleans in hybrid.cc.
+//
+// open() checks once that all n_values are there, wherever their size is known before they are read. read()
+// and skip() check only that no more values are asked for than there are, and then read without further
+// checks.
 #include "parquet/encodings/numbers.h"
 
 #include <algorithm>
@@ -18,6 +27,8 @@ DecodeError NumberReader::open(Encoding encoding, PhysicalType type, std::uint32
     }
     if (encoding != Encoding::rle) return DecodeError::unsupported;
     out->kind_ = Kind::runs;
+    // Of booleans in RLE the length in bytes stands before the runs; dictionary indices and V2 levels have
+    // none.
     std::uint32_t length = 0;
     if (n_values == 0) return DecodeError::ok;
     if (values.size() < sizeof(length)) return DecodeError::truncated;
@@ -31,6 +42,7 @@ DecodeError NumberReader::open(Encoding encoding, PhysicalType type, std::uint32
     case Encoding::plain:
     case Encoding::byte_stream_split:
       out->kind_ = encoding == Encoding::plain ? Kind::plain : Kind::split;
+      // A division, since n_values * size might wrap.
       return n_values > values.size() / out->size_ ? DecodeError::truncated : DecodeError::ok;
     case Encoding::delta_binary_packed: {
       if (type != PhysicalType::int32 && type != PhysicalType::int64) return DecodeError::unsupported;
@@ -65,6 +77,7 @@ DecodeError NumberReader::read(std::byte* out, std::uint64_t n) {
       return DecodeError::ok;
     case Kind::split: {
       // One plane per byte of a value; each plane has as many bytes as the page has values.
+      // How long a plane is follows from the bytes and not from n_values.
       const std::uint64_t plane = bytes_.size() / size_;
       for (std::size_t b = 0; b < size_; ++b) {
         const std::byte* in = bytes_.data() + b * plane + from;

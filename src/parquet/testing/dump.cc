@@ -1,7 +1,7 @@
 // Prints the flat and the list columns of a Parquet file as JSON, for tests that compare them with pyarrow:
 //   parquet_dump FILE
 // {"rows": n, "columns": {"name": {"dtype": ..., "values": [...]} or {"error": code, "message": ...}},
-// "lists": {"path": likewise}}, or
+// "lists": {"path": likewise}, "lists_in_groups": those of top-level fields with several columns}, or
 // {"error": code, "message": ...} when the file cannot be opened.
 #include <fmt/format.h>
 
@@ -55,7 +55,9 @@ Json dump(const char* path) {
   const auto budget = penstock::MemoryBudget::create(1'000'000'000);
   const auto metadata = penstock::parquet::read_metadata(**file, *budget);
   if (!metadata.ok()) return error_of(metadata.status());
-  const auto table = penstock::parquet::make_table(*file, **metadata, budget, {});
+  const auto made = penstock::parquet::make_table(*file, **metadata, budget, {});
+  if (!made.ok()) return error_of(made.status());
+  const auto& table = *made;
   Json out = {{"rows", table->n_rows()}, {"columns", Json::object()}};
   for (const std::string& name : table->columns()) {
     const auto column = table->column(name);
@@ -71,7 +73,8 @@ Json dump(const char* path) {
     const penstock::parquet::Leaf& leaf = (*metadata)->columns[c];
     if (leaf.shape != penstock::parquet::Leaf::Shape::list) continue;
     const auto rows = penstock::parquet::dump_list(**file, **metadata, c);
-    out["lists"][leaf.path] = rows.ok() ? Json{{"values", *rows}} : error_of(rows.status());
+    const char* where = (*metadata)->find(leaf.name) == nullptr ? "lists_in_groups" : "lists";
+    out[where][leaf.path] = rows.ok() ? Json{{"values", *rows}} : error_of(rows.status());
   }
   return out;
 }

@@ -1,3 +1,6 @@
+// Reads a list column as the matrix sources do, through ElementWindow and pages that are walked before, but
+// with a target that keeps values as they are stored and missing ones as null, so that a test can compare
+// each of them with what pyarrow reads.
 #include "parquet/testing/dump_list.h"
 
 #include <cstring>
@@ -43,6 +46,7 @@ class AsStored final : public ColumnTarget {
                             reinterpret_cast<std::uint64_t*>(stored.data()), n);
     }
     for (std::uint64_t i = 0; i < n; ++i) {
+      // Elements take 8 bytes in the window, whatever is stored.
       std::memset(out + i * 8, 0, 8);
       std::memcpy(out + i * 8, stored.data() + i * size_of_, size_of_);
     }
@@ -109,6 +113,7 @@ Result<nlohmann::json> dump_list(const File& file, const FileMetadata& metadata,
     ElementWindow window(side.column, side.context(file.label(), g), side.column.type, &target,
                          {page, elements, starts}, &codec);
     PageSpan span;
+    // All pages of the chunk, the dictionary among them.
     span.begin = chunk.offset;
     span.end = end;
     PENSTOCK_RETURN_IF_ERROR(window.open(span, &file, Fetched(list.requests(), bytes.data()), false));

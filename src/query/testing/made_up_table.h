@@ -1,8 +1,15 @@
 // A table with a column of every kind, for tests and the fuzz target of queries.
 //
-//   i int64 0, 1, ...    u uint64, the last of them 2^64 - 1    f float64 i / 2    nan float64, NaN at 0
-//   flag bool, i is even    s strings "b0", ...    m strings, missing at 0    k nullable integers, missing at
-//   1 c ordered categories low < mid < high, codes -1 0 1 2 0 1 2 ...    `a name.with dots` int64
+//   i                  int64: 0, 1, ...
+//   u                  uint64, the last of them 2^64 - 1
+//   f                  float64: i / 2
+//   nan                float64, NaN at 0
+//   flag               bool: i is even
+//   s                  strings: "b0", ...
+//   m                  strings, missing at 0
+//   k                  nullable integers, missing at 1
+//   c                  ordered categories low < mid < high: codes -1 0 1 2 0 1 2 ...
+//   a name.with dots   int64
 #pragma once
 
 #include <cmath>

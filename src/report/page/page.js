@@ -228,9 +228,9 @@ card("verdict", data.verdict.title, data.verdict.advice.map((text) => el("p", {}
 
 // --- memory ---
 {
-  const colors = { window: "var(--blue)", slots: "var(--orange)", fetch: "var(--green)", scratch: "var(--purple)", index: "var(--sky)", obs: "var(--red)" };
+  const colors = { window: "var(--blue)", slots: "var(--orange)", fetch: "var(--green)", scratch: "var(--purple)", index: "var(--sky)", obs: "var(--red)", dense: "var(--brown)" };
   const uses = { window: "window_bytes_used", slots: "slot_bytes_used" };
-  const texts = { window: "compact rows being shuffled", slots: "batches, being built, ready or with you", fetch: "bytes read ahead", scratch: "decode buffers of each thread", index: "metadata, row offsets", obs: "label codes" };
+  const texts = { window: "compact rows being shuffled", slots: "batches, being built, ready or with you", fetch: "bytes read ahead", scratch: "decode buffers of each thread", index: "metadata, row offsets", obs: "label codes", dense: "dense forms of batches" };
   const tags = Object.keys(colors).filter((t) => most(past.memory ? past.memory[t] || [] : []) > 0 || stats.memory.peak_by_tag[t] > 0);
   const limit = stats.memory.limit;
   // Up to the last sample of the run; after close() nothing is held.
@@ -303,15 +303,17 @@ card("verdict", data.verdict.title, data.verdict.advice.map((text) => el("p", {}
     const whole = mix.line_cells.reduce((x, y) => x + y, 0);
     const L = mix.lines.length, B = mix.batches.length;
     const readout = el("p", { class: "readout", "aria-hidden": "true" }, "");
-    const cells = Math.max(150, Math.min(300, L * 14));
+    // Lines of 12 pixels have a name each; where there is no room for that, every so many have one.
+    const cells = Math.max(150, Math.min(720, L * 12)), ch = cells / L, step = Math.ceil(11 / ch);
+    const longest = Math.max(...mix.lines.map((line) => [...cut(line, 18)].length));
     const each = mix.categories_per_line > 1 ? `; ${mix.categories_per_line} categories share a line` : "";
     section.append(el("h3", {}, `Batches × ${mix.label}`),
-      el("p", {}, `${B} batches spread over epoch ${stats.epoch} (columns) and the ${count(mix.n_categories)} values of ${mix.label} (lines, in the order of the files${each}). A column of one dark cell is a batch with one label; the closer the left picture is to the right one, the better.`),
+      el("p", {}, `${B} batches spread over epoch ${stats.epoch} (columns) and the ${count(mix.n_categories)} values of ${mix.label} (lines, in the order of the files${each})${mix.missing_cells ? `; the last line is the ${count(mix.missing_cells)} cells without a value` : ""}. A column of one dark cell is a batch with one label; the closer the left picture is to the right one, the better.`),
       el("div", { class: "panels" }, panels.map(([key, name]) => {
         const panel = mix[key];
         const totals = mix.batches.map((_, b) => panel.counts.slice(b * L, b * L + L).reduce((x, y) => x + y, 0));
         const node = figure(`Heat map, ${name}: ${B} batches by ${L} lines of ${mix.label}. Mean batch entropy ${panel.mean_entropy.toFixed(2)} bits of ${mix.entropy.toFixed(2)} in the whole set.`, cells + 40, (svg, w, h) => {
-          const left = 22, W = w - left - 2, cw = W / B, ch = cells / L;
+          const left = Math.min(30 + 5.6 * longest, 0.45 * w), W = w - left - 2, cw = W / B;
           const paths = names.map(() => []);
           for (let b = 0; b < B; b++) for (let l = 0; l < L; l++) {
             const share = ratio(ratio(panel.counts[b * L + l], totals[b]), ratio(mix.line_cells[l], whole));
@@ -322,8 +324,13 @@ card("verdict", data.verdict.title, data.verdict.advice.map((text) => el("p", {}
           svg.append(sv("text", { class: "axis", x: left, y: cells + 15 }, count(mix.batches[0])));
           svg.append(sv("text", { class: "axis", x: left + W, y: cells + 15, "text-anchor": "end" }, count(mix.batches[B - 1])));
           svg.append(sv("text", { class: "axis", x: left + W / 2, y: cells + 15, "text-anchor": "middle" }, "batch"));
+          for (let l = 0; l < L; l++) {
+            const last = mix.missing_cells > 0 && l === L - 1;  // that line has its name in any case
+            if (!last && (l % step || (mix.missing_cells > 0 && l > L - 1 - step))) continue;
+            svg.append(sv("text", { class: "axis line-name", x: left - 4, y: l * ch + ch / 2, "text-anchor": "end", "dominant-baseline": "central" }, sv("title", {}, mix.lines[l]), cut(mix.lines[l], 18)));
+          }
           svg.append(sv("text", { class: "axis", x: 12, y: cells / 2, "text-anchor": "middle", transform: `rotate(-90 12 ${cells / 2})` }, cut(mix.label, 30)));
-          svg.append(sv("text", { x: left, y: cells + 35 }, sv("tspan", { "font-weight": 600 }, `${panel.mean_entropy.toFixed(2)} bits`), ` of ${mix.entropy.toFixed(2)} per batch on average`));
+          svg.append(sv("text", { x: 0, y: cells + 35 }, sv("tspan", { "font-weight": 600 }, `${panel.mean_entropy.toFixed(2)} bits`), ` of ${mix.entropy.toFixed(2)} per batch on average`));
           svg.onmousemove = (event) => {
             const box = svg.getBoundingClientRect();
             const b = Math.floor((event.clientX - box.left - left) / cw), l = Math.floor((event.clientY - box.top) / ch);
