@@ -5,7 +5,9 @@
 
 #include "base/thread.h"
 
+#include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <new>
@@ -23,32 +25,55 @@ namespace {
 constexpr std::size_t kStack = 1 << 20;
 // What the libraries take for a thread when it first throws or allocates, with room to spare.
 constexpr std::size_t kLibraries = 64 << 10;
+// The heap's classes of size.
+constexpr std::size_t kStep = 16;
 
 struct Start {
   std::function<void()> run;
+  bool refused = false;
   std::binary_semaphore runs{0};
 };
-
-// The C++ library keeps the exceptions under way for each thread, in memory that is taken at the first one;
-// the C library aborts when it cannot have that memory. Here it still can.
-void take_what_libraries_keep() {
-  try {
-    throw 0;
-  } catch (int) {
-  }
-}
 
 void* trampoline(void* argument) {
   auto* start = static_cast<Start*>(argument);
   // Before anything of ours runs.
-  take_what_libraries_keep();
+  if (!take_what_libraries_keep()) {
+    start->refused = true;
+    start->runs.release();  // `start` is gone from here on
+    return nullptr;
+  }
   const std::function<void()> run = std::move(start->run);
-  start->runs.release();  // `start` is gone from here on
+  start->runs.release();
   run();
   return nullptr;
 }
 
 }  // namespace
+
+// The C++ library keeps the exceptions under way for each thread, in some ten bytes that are taken at the
+// first one, and the C library ends the process when it cannot have them. A thread that is new has no part of
+// the heap yet: where no address space is left for one, even those bytes are a page from the system, however
+// much the heap of others has free. So they are asked for first as anything else is, and given back, to where
+// this thread's next request of their size looks first.
+bool take_what_libraries_keep() {
+  std::array<void*, 8> kept{};
+  bool refused = false;
+  for (std::size_t i = 0; i < kept.size(); ++i) {
+    kept[i] = std::malloc(kStep * (i + 1));
+    if (kept[i] == nullptr) {
+      refused = true;
+    } else {
+      *static_cast<volatile char*>(kept[i]) = 0;  // compilers leave out memory that nobody uses
+    }
+  }
+  for (void* p : kept) std::free(p);
+  if (refused) return false;
+  try {
+    throw 0;
+  } catch (int) {
+  }
+  return true;
+}
 
 Thread::Thread(Thread&& other) noexcept
     : handle_(other.handle_), joinable_(std::exchange(other.joinable_, false)) {}
@@ -82,6 +107,10 @@ Result<Thread> Thread::start(std::function<void()> run) {
   thread.joinable_ = true;
   // `start` lies on this stack, so it must not end before the thread has moved `run` out of it.
   start.runs.acquire();
+  if (start.refused) {
+    thread.join();
+    return Status(StatusCode::budget, "the system refused memory for a thread", ENOMEM);
+  }
   return thread;
 }
 

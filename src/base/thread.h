@@ -39,4 +39,8 @@ class Thread {
   bool joinable_ = false;
 };
 
+// Makes what the C++ library keeps for the calling thread now, as start() does for its thread: it would be
+// made at the first exception, where a refusal ends the process. False when the system refuses the memory.
+bool take_what_libraries_keep();
+
 }  // namespace penstock
