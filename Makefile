@@ -87,6 +87,7 @@ build-release build-asan build-tsan: build-%: setup
 	@mkdir -p build; cmake --preset $* >build/$*.log 2>&1 || { cat build/$*.log; exit 1; }
 	@cmake --build --preset $* -j $(JOBS)
 
+# The flags are those of build/release, so that ccache compiles each file of the core once for both.
 # The wheel goes into the .venv again when something it is made of changed: sources, or the set of their names.
 PACKAGE_FILES := $(shell find include src python tools/cmake CMakeLists.txt pyproject.toml -type f \
 	-not -name '*_test.cc' -not -path '*/__pycache__/*' 2>/dev/null | LC_ALL=C sort)
@@ -98,7 +99,7 @@ package: setup
 
 $(PACKAGE_STAMP): $(PACKAGE_FILES) .venv/.setup-key
 	@echo '[build] penstock, into .venv'
-	@CMAKE_BUILD_PARALLEL_LEVEL=$(JOBS) $(PY) -m pip install --disable-pip-version-check --no-input -q \
+	@CMAKE_BUILD_PARALLEL_LEVEL=$(JOBS) CXX=$${CXX:-c++} SKBUILD_CMAKE_DEFINE=PENSTOCK_WERROR=ON $(PY) -m pip install --disable-pip-version-check --no-input -q \
 	  --no-build-isolation --no-deps --force-reinstall .
 	@rm -f .venv/package-*; touch $@
 
@@ -111,9 +112,15 @@ CTEST_SANITIZED := ^(perf|slow)$$
 test-cpp: build-release
 	@ctest --test-dir build/release --output-on-failure --no-tests=error -LE '$(CTEST_EXCLUDE)'
 
-# Two files of tests at a time: most of them wait for processes that they start.
+# Two files of tests at a time: most of them wait for processes that they start. What fails is run again alone, and the
+# last lines name it whatever comes of that: a test that failed once is a fault that somebody has to look into.
 test-python: package build-release
-	@$(PY) -m pytest tests/python -n 2 --dist loadfile $(if $(FAST),-m 'not slow')
+	@$(PY) -m pytest tests/python -n 2 --dist loadfile $(if $(FAST),-m 'not slow') || { outcome=$$?; \
+	  (( outcome == 1 )) || exit $$outcome; \
+	  printf '\n===== what failed, again, one at a time =====\n'; \
+	  failed=$$($(PY) -m pytest tests/python -q --last-failed --collect-only | grep ::); \
+	  $(PY) -m pytest tests/python --last-failed; \
+	  printf 'FAILED ONCE, passed alone; why is to be found out:\n%s\n' "$$failed"; }
 
 test-peers: package build-release # the comparison with other loaders still runs; tiny data, judges nothing
 	@$(PY) benchmarks/peers/peers.py --quick
