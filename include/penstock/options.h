@@ -19,8 +19,8 @@
 namespace penstock {
 
 struct OpenOptions {
-  // Which matrix: "X", "raw/X" or "layers/NAME"; for a Parquet file that could be several, "lists",
-  // "triplets" or "wide".
+  // Which matrix: "X", "raw/X" or "layers/NAME", in MuData "mod/rna/X"; for a Parquet file that could be
+  // several, "lists", "triplets" or "wide".
   std::string matrix = "X";
   // "exact": files must have the same var names in the same order. "inner": the genes that every file has, in
   // the first file's order. "outer": the genes of any file, sorted by name unless all files have the same

@@ -122,8 +122,8 @@ def open(
         A path, a glob, a directory (all ``.h5ad`` or all ``.parquet`` in it; a pqdata folder as one), or a list
         of these. Globs and directories are sorted by name, a list keeps its order.
     matrix
-        ``"X"``, ``"raw/X"`` or ``"layers/NAME"``. For a Parquet file that could be several: ``"lists"``,
-        ``"triplets"`` or ``"wide"``.
+        ``"X"``, ``"raw/X"`` or ``"layers/NAME"``; in a MuData file ``"mod/rna/X"``, ``"mod/rna/layers/NAME"``.
+        For a Parquet file that could be several: ``"lists"``, ``"triplets"`` or ``"wide"``.
     join
         ``"exact"``: all files must have the same genes in the same order. ``"inner"``: the genes that every
         file has, in the first one's order. ``"outer"``: the genes of any file, sorted by name (unless all have
@@ -413,7 +413,7 @@ class Dataset:
 
     @property
     def matrix(self) -> str:
-        """Which matrix is streamed: ``"X"``, ``"raw/X"`` or ``"layers/NAME"``."""
+        """Which matrix is streamed: ``"X"``, ``"raw/X"``, ``"layers/NAME"`` or, of MuData, ``"mod/rna/X"``."""
         return self._handle.matrix
 
     @property

@@ -10,6 +10,7 @@
 #include "anndata/absent_matrix.h"
 #include "anndata/attributes.h"
 #include "anndata/matrices.h"
+#include "anndata/mudata.h"
 #include "base/names.h"
 #include "store/readable.h"
 
@@ -29,11 +30,6 @@ Status not_anndata(const store::Group& root) {
     return Status::unsupported(
         fmt::format("{}: {} is not read yet; convert it: {}", root.file_label(), what, convert));
   };
-  if (root.has("mod")) {
-    return unsupported(
-        "a MuData file (/mod)",
-        "mudata.read_h5mu(FILE).mod[\"rna\"].write_h5ad(NEW_FILE), one file for each modality");
-  }
   if (has_all(root, {"matrix", "row_attrs", "col_attrs"})) {
     return unsupported("a loom file",
                        "anndata.io.read_loom(FILE).write_h5ad(NEW_FILE), with loompy installed");
@@ -92,13 +88,14 @@ Result<std::shared_ptr<const store::Group>> open_uns(const store::Group& root) {
 
 Status check_is_anndata(const store::Group& root) {
   PENSTOCK_RETURN_IF_ERROR(store::readable(root));
-  // A MuData file has obs and var too, of all its modalities together.
-  if (has_all(root, {"obs", "var"}) && !root.has("mod")) return {};
+  if (has_all(root, {"obs", "var"})) return {};
   return not_anndata(root);
 }
 
 Result<AnnDataFile> AnnDataFile::open(std::shared_ptr<const store::Group> root, const std::string& matrix,
                                       MemoryBudget& index_budget) {
+  PENSTOCK_ASSIGN_OR_RETURN(root, object_of(std::move(root), matrix));
+  const std::string name = name_inside(*root, matrix);
   PENSTOCK_RETURN_IF_ERROR(check_is_anndata(*root));
   PENSTOCK_RETURN_IF_ERROR(check_matrix_name(*root, matrix));
   AnnDataFile file;
@@ -106,21 +103,21 @@ Result<AnnDataFile> AnnDataFile::open(std::shared_ptr<const store::Group> root, 
   PENSTOCK_ASSIGN_OR_RETURN(auto uns, open_uns(*root));
   PENSTOCK_ASSIGN_OR_RETURN(file.obs, open_frame(*root, "obs", std::move(uns)));
   PENSTOCK_ASSIGN_OR_RETURN(const bool has_x, has_matrix_x(*root));
-  if (matrix == "X" && !has_x) {
+  if (name == "X" && !has_x) {
     // The tables can be looked at all the same; who wants rows hears what matrices there are.
-    PENSTOCK_ASSIGN_OR_RETURN(file.var, open_var(*root, matrix));
+    PENSTOCK_ASSIGN_OR_RETURN(file.var, open_var(*root, name));
     Status why = open_matrix(*root, matrix, index_budget).status();
-    file.matrix = std::make_shared<const AbsentMatrix>(root->file_label() + ": X", file.obs.n_rows(),
+    file.matrix = std::make_shared<const AbsentMatrix>(root->file_label() + ": " + matrix, file.obs.n_rows(),
                                                        file.var.n_rows(), std::move(why));
-    file.root = std::move(root);
+    file.object = std::move(root);
     return file;
   }
   PENSTOCK_ASSIGN_OR_RETURN(OpenedMatrix opened, open_matrix(*root, matrix, index_budget));
   file.matrix = std::move(opened.rows);
   file.values = std::move(opened.values);
-  PENSTOCK_ASSIGN_OR_RETURN(file.var, open_var(*root, matrix));
+  PENSTOCK_ASSIGN_OR_RETURN(file.var, open_var(*root, name));
   PENSTOCK_RETURN_IF_ERROR(check_sizes(file));
-  file.root = std::move(root);
+  file.object = std::move(root);
   return file;
 }
 

@@ -14,23 +14,24 @@
 
 namespace penstock::anndata {
 
-// `unsupported`, saying what the file is, when it is something else: 10x, loom, MuData, h5Seurat, ...
+// `unsupported`, saying what the file is, when it is something else: loom, h5Seurat, ...
 Status check_is_anndata(const store::Group& root);
 
 // Where old tables have their categories; null where there is none.
 Result<std::shared_ptr<const store::Group>> open_uns(const store::Group& root);
 
 struct AnnDataFile {
-  std::shared_ptr<const store::Group> root;
+  // What the tables lie in: the root of the file, or a modality of a MuData file.
+  std::shared_ptr<const store::Group> object;
   std::shared_ptr<const RowSource> matrix;
   // Of the matrix: those that are stored, or all; null where there is no X.
   std::shared_ptr<const store::Array> values;
   Frame obs;
   Frame var;  // of the matrix: raw/X has raw/var
 
-  // Reads metadata and indptr. `matrix` is "X", "raw/X" or "layers/NAME"; an X that is absent has rows whose
-  // reading says which matrices there are. Files that are something else (loom, MuData) are `unsupported` by
-  // name; sizes that contradict each other are `corrupt`.
+  // Reads metadata and indptr. `matrix` is "X", "raw/X" or "layers/NAME", behind "mod/NAME/" in MuData; an X
+  // that is absent, as that of a MuData file, has rows whose reading says which matrices there are. Files that
+  // are something else (loom) are `unsupported` by name; sizes that contradict each other are `corrupt`.
   static Result<AnnDataFile> open(std::shared_ptr<const store::Group> root, const std::string& matrix,
                                   MemoryBudget& index_budget);
 };

@@ -17,6 +17,7 @@
 #include "anndata/attributes.h"
 #include "anndata/csc_source.h"
 #include "anndata/dense_source.h"
+#include "anndata/mudata.h"
 #include "base/names.h"
 #include "source/numbers.h"
 #include "store/readable.h"
@@ -95,23 +96,26 @@ void add_child(const store::Group& group, const std::string& child, std::string 
 }
 
 // The matrix that "counts", "raw" or "layer/counts" are meant to be; nullptr: none. What layers are called is
-// tried first: "count" is near to "counts" and far from "layers/counts".
-const std::string* meant_matrix(const std::vector<MatrixEntry>& entries, const std::string& name) {
+// tried first: "count" is near to "counts" and far from "layers/counts". `inside`: the name without a modality.
+const std::string* meant_matrix(const std::vector<MatrixEntry>& entries, const std::string& name,
+                                const std::string& inside) {
   std::vector<std::string> names, layers;
   for (const MatrixEntry& entry : entries) {
     names.push_back(entry.name);
     // What a layer is called, and the group of raw/X.
-    const auto slash = entry.name.find('/');
-    layers.push_back(entry.name == "raw/X" ? "raw"
-                                           : entry.name.substr(slash == std::string::npos ? 0 : slash + 1));
+    const std::size_t slash = entry.name.rfind('/');
+    layers.push_back(entry.name.ends_with("raw/X")
+                         ? "raw"
+                         : entry.name.substr(slash == std::string::npos ? 0 : slash + 1));
   }
-  const auto among = [&](const std::vector<std::string>& list) -> const std::string* {
+  const auto among = [&](const std::vector<std::string>& list,
+                         const std::string& asked) -> const std::string* {
     // The lists are parallel to `entries`, so a place in one is a place in the other.
-    const std::string* nearest = nearest_name(name, list);
+    const std::string* nearest = nearest_name(asked, list);
     return nearest == nullptr ? nullptr : &entries[static_cast<std::size_t>(nearest - list.data())].name;
   };
-  const std::string* layer = among(layers);
-  return layer != nullptr ? layer : among(names);
+  const std::string* layer = among(layers, inside);
+  return layer != nullptr ? layer : among(names, name);
 }
 
 // What the caller can do instead of opening `asked`: all that can be opened, as one would type it, or, if
@@ -144,26 +148,45 @@ Result<bool> has_matrix_x(const store::Group& root) {
   return !type.ok() || *type != "null";
 }
 
-Result<std::vector<MatrixEntry>> list_matrices(const store::Group& root) {
-  std::vector<MatrixEntry> entries;
-  PENSTOCK_RETURN_IF_ERROR(store::readable(root));
-  PENSTOCK_ASSIGN_OR_RETURN(const bool has_x, has_matrix_x(root));
-  if (has_x) add_child(root, "X", "X", entries);
+namespace {
+
+// The matrices of one AnnData object.
+Status list_object(const store::Group& object, std::vector<MatrixEntry>& entries) {
+  const std::string prefix = matrix_prefix(object);
+  PENSTOCK_RETURN_IF_ERROR(store::readable(object));
+  PENSTOCK_ASSIGN_OR_RETURN(const bool has_x, has_matrix_x(object));
+  if (has_x) add_child(object, "X", prefix + "X", entries);
   // anndata before 0.7 wrote links of that name.
-  if (root.has("raw.X")) add_child(root, "raw.X", "raw/X", entries);
-  if (root.has("raw")) {
-    PENSTOCK_ASSIGN_OR_RETURN(const auto raw, root.child("raw"));
+  if (object.has("raw.X")) add_child(object, "raw.X", prefix + "raw/X", entries);
+  if (object.has("raw")) {
+    PENSTOCK_ASSIGN_OR_RETURN(const auto raw, object.child("raw"));
     // Some writers leave a null array where there is no raw.
     const store::Group* group = raw->as_group();
     if (group != nullptr) PENSTOCK_RETURN_IF_ERROR(store::readable(*group));
-    if (group != nullptr && group->has("X")) add_child(*group, "X", "raw/X", entries);
+    if (group != nullptr && group->has("X")) add_child(*group, "X", prefix + "raw/X", entries);
   }
-  if (root.has("layers")) {
-    PENSTOCK_ASSIGN_OR_RETURN(const auto layers, root.child("layers"));
+  if (object.has("layers")) {
+    PENSTOCK_ASSIGN_OR_RETURN(const auto layers, object.child("layers"));
     if (const store::Group* group = layers->as_group()) {
       PENSTOCK_ASSIGN_OR_RETURN(const auto names, group->children());
-      for (const std::string& name : names) add_child(*group, name, "layers/" + name, entries);
+      for (const std::string& name : names) add_child(*group, name, prefix + "layers/" + name, entries);
     }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::vector<MatrixEntry>> list_matrices(const store::Group& object) {
+  std::vector<MatrixEntry> entries;
+  PENSTOCK_RETURN_IF_ERROR(list_object(object, entries));
+  if (!is_mudata(object)) return entries;
+  PENSTOCK_ASSIGN_OR_RETURN(const auto modalities, list_modalities(object));
+  for (const std::string& name : modalities) {
+    // One that cannot be looked into must not hide the others.
+    const auto modality = open_modality(object, name);
+    const Status listed = modality.ok() ? list_object(**modality, entries) : modality.status();
+    if (listed.code() == StatusCode::budget || listed.code() == StatusCode::io_error) return listed;
   }
   return entries;
 }
@@ -172,7 +195,8 @@ namespace {
 
 // The entry of one name, without looking at the others; nullopt when there is none. A file may have thousands
 // of layers, or one that is damaged: neither must matter to who opens X.
-Result<std::optional<MatrixEntry>> find_matrix(const store::Group& root, const std::string& name) {
+Result<std::optional<MatrixEntry>> find_matrix(const store::Group& root, const std::string& asked) {
+  const std::string name = name_inside(root, asked);
   if (name == "X") {
     PENSTOCK_ASSIGN_OR_RETURN(const bool has_x, has_matrix_x(root));
     if (!has_x) return std::optional<MatrixEntry>();
@@ -192,7 +216,7 @@ Result<std::optional<MatrixEntry>> find_matrix(const store::Group& root, const s
     PENSTOCK_ASSIGN_OR_RETURN(node, group->child(rest));
   }
   Status failure;
-  auto entry = describe(name, std::move(node), &failure);
+  auto entry = describe(asked, std::move(node), &failure);
   if (!failure.ok()) return failure;
   return std::optional(std::move(entry));
 }
@@ -212,15 +236,18 @@ bool all_of_sample(NumericType type, const std::vector<std::byte>& raw, F&& good
 
 }  // namespace
 
-Status check_matrix_name(const store::Group& root, const std::string& name) {
+Status check_matrix_name(const store::Group& object, const std::string& asked) {
+  const std::string name = name_inside(object, asked);
   // "layers/" by itself names nothing.
   const bool layer = name.starts_with("layers/") && name.size() > 7;
   if (name == "X" || name == "raw/X" || layer) return {};
-  PENSTOCK_ASSIGN_OR_RETURN(const auto entries, list_matrices(root));
-  const std::string* meant = meant_matrix(entries, name);
+  PENSTOCK_ASSIGN_OR_RETURN(const auto entries, list_matrices(object));
+  const std::string* meant = meant_matrix(entries, asked, name);
+  const std::string prefix = is_mudata(object) ? "mod/NAME/" : matrix_prefix(object);
   return Status::invalid_argument(fmt::format(
-      "{}: matrix='{}': expected \"X\", \"raw/X\" or \"layers/NAME\"; {}", root.file_label(), name,
-      meant != nullptr ? fmt::format("did you mean matrix=\"{}\"?", *meant) : advice(entries, name)));
+      "{}: matrix='{}': expected \"{}X\", \"{}raw/X\" or \"{}layers/NAME\"; {}", object.file_label(), asked,
+      prefix, prefix, prefix,
+      meant != nullptr ? fmt::format("did you mean matrix=\"{}\"?", *meant) : advice(entries, asked)));
 }
 
 namespace {

@@ -177,7 +177,6 @@ TEST(AnnDataFile, OtherFormatsAreNamed) {
     return status.message();
   };
   EXPECT_THAT(message({"row_attrs", "col_attrs", "matrix"}), HasSubstr("a loom file"));
-  EXPECT_THAT(message({"mod", "obs", "var"}), HasSubstr("a MuData file"));
   EXPECT_THAT(message({"images"}), HasSubstr("not an AnnData file"));
 }
 

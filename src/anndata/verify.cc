@@ -15,6 +15,7 @@
 #include "anndata/attributes.h"
 #include "anndata/indptr.h"
 #include "anndata/matrices.h"
+#include "anndata/mudata.h"
 #include "anndata/table.h"
 #include "anndata/verify_array.h"
 #include "base/checked.h"
@@ -24,31 +25,32 @@ namespace penstock::anndata {
 
 namespace {
 
-// A walk over the file. It is taken twice (source/verify_log.h): while log_ is counting, arrays only tell how
+// A walk over an AnnData object: a file, or a modality of a MuData file. It is taken twice (source/verify_log.h): while log_ is counting, arrays only tell how
 // many pieces they have, and what would open a matrix is left out.
 //
 // A fault does not end the walk. log_.take() notes it and gives back only what makes going on useless, a
 // refusal of the budget. What run() returns besides is that there is nothing to walk over: another kind of
 // file, or no matrix of that name.
-class FileVerifier {
+class ObjectVerifier {
  public:
-  FileVerifier(std::shared_ptr<const store::Group> root, VerifyLog& log, MemoryBudget& index,
-               MemoryBudget& work)
+  ObjectVerifier(std::shared_ptr<const store::Group> root, VerifyLog& log, MemoryBudget& index,
+                 MemoryBudget& work)
       : root_(std::move(root)), log_(log), index_(index), arrays_(log, work) {}
 
   Status run(const std::string& only) {
     PENSTOCK_RETURN_IF_ERROR(check_is_anndata(*root_));
     PENSTOCK_ASSIGN_OR_RETURN(std::vector<MatrixEntry> entries, list_matrices(*root_));
-    const auto is = [](const char* name) {
-      return [name](const MatrixEntry& entry) { return entry.name == name; };
-    };
+    // Those of modalities are looked at there.
+    if (is_mudata(*root_)) entries.clear();
     if (!only.empty()) std::erase_if(entries, [&](const MatrixEntry& entry) { return entry.name != only; });
     // What there is instead.
     if (entries.empty() && !only.empty()) return open_matrix(*root_, only, index_).status();
     PENSTOCK_RETURN_IF_ERROR(table(root_, "obs"));
     // raw/X has a table of its own, and is the only one to use it. var belongs to X and the layers, so it is
     // left out where raw/X alone is asked for.
-    const bool raw = std::any_of(entries.begin(), entries.end(), is("raw/X"));
+    const std::string raw_x = matrix_prefix(*root_) + "raw/X";
+    const bool raw = std::any_of(entries.begin(), entries.end(),
+                                 [&](const MatrixEntry& entry) { return entry.name == raw_x; });
     if (!raw || entries.size() > 1) PENSTOCK_RETURN_IF_ERROR(table(root_, "var"));
     if (raw) PENSTOCK_RETURN_IF_ERROR(raw_var());
     for (const MatrixEntry& entry : entries) PENSTOCK_RETURN_IF_ERROR(matrix(entry));
@@ -127,8 +129,9 @@ class FileVerifier {
     if (!names.ok()) return log_.take(names.status());
     for (const std::string& child : *names) {
       auto found = group->child(child);
-      PENSTOCK_RETURN_IF_ERROR(found.ok() ? element(name + "/" + child, std::move(found).value(), false)
-                                          : log_.take(found.status()));
+      PENSTOCK_RETURN_IF_ERROR(
+          found.ok() ? element(matrix_prefix(*root_) + name + "/" + child, std::move(found).value(), false)
+                     : log_.take(found.status()));
     }
     return {};
   }
@@ -215,7 +218,17 @@ class FileVerifier {
 
 Status verify(const std::shared_ptr<const store::Group>& root, const std::string& matrix, VerifyLog& log,
               MemoryBudget& index, MemoryBudget& work) {
-  return FileVerifier(root, log, index, work).run(matrix);
+  PENSTOCK_ASSIGN_OR_RETURN(const auto object, object_of(root, matrix));
+  PENSTOCK_RETURN_IF_ERROR(ObjectVerifier(object, log, index, work).run(matrix));
+  if (!matrix.empty() || !is_mudata(*root)) return {};
+  PENSTOCK_ASSIGN_OR_RETURN(const auto modalities, list_modalities(*root));
+  for (const std::string& name : modalities) {
+    const auto modality = open_modality(*root, name);
+    // That it is no AnnData object, or none that can be opened, is a fault of the file.
+    PENSTOCK_RETURN_IF_ERROR(
+        log.take(modality.ok() ? ObjectVerifier(*modality, log, index, work).run({}) : modality.status()));
+  }
+  return {};
 }
 
 }  // namespace penstock::anndata

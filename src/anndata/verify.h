@@ -15,8 +15,9 @@
 
 namespace penstock::anndata {
 
-// `matrix`: "X", "raw/X" or "layers/NAME"; empty: all of these, and obsm, varm, obsp and varp. Errors: what
-// the file is when it is no AnnData file, a matrix that is not there, `budget`.
+// `matrix`: "X", "raw/X" or "layers/NAME", behind "mod/NAME/" in MuData; empty: all of these, and obsm, varm,
+// obsp and varp, of every modality. Errors: what the file is when it is no AnnData file, a matrix that is not
+// there, `budget`.
 Status verify(const std::shared_ptr<const store::Group>& root, const std::string& matrix, VerifyLog& log,
               MemoryBudget& index, MemoryBudget& work);
 

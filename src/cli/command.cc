@@ -76,7 +76,8 @@ void OpenFlags::add_to(CLI::App& app) {
          "FILE", files,
          "Files (.h5ad, 10x .h5, .parquet), globs or folders of them, read as one matrix in this order")
       ->required();
-  app.add_option("--matrix", options.matrix, "X, raw/X or layers/NAME")->capture_default_str();
+  app.add_option("--matrix", options.matrix, "X, raw/X or layers/NAME; mod/rna/X in MuData")
+      ->capture_default_str();
   app.add_option("--genes", options.genes, "Parquet lists: the column of genes")->capture_default_str();
   app.add_option("--expressions", options.expressions, "Parquet lists: the column of values")
       ->capture_default_str();

@@ -136,7 +136,8 @@ Command add_verify(CLI::App& main) {
   // The option means something else here: without it every matrix is checked, not X alone. So its help is
   // replaced, and whether it was given decides.
   auto* matrix = app->get_option("--matrix");
-  matrix->default_str("")->description("Only this matrix: X, raw/X or layers/NAME (default: every one)");
+  matrix->default_str("")->description(
+      "Only this matrix: X, raw/X, layers/NAME, mod/rna/X (default: every one)");
   app->add_option("--memory", flags->memory,
                   "Bytes that a chunk or a block of rows may take while it is decoded")
       ->check(check_bytes)

@@ -149,7 +149,6 @@ CASES: dict[str, tuple[str, Callable[[Path], None], list[str]]] = {
     "noise": ("a.h5ad", raw(bytes(range(1, 256))), ["not an HDF5 or Parquet file", "01 02 03 04"]),
     "one byte": ("a.h5ad", raw(b"\x01"), ["not an HDF5 or Parquet file", "1 bytes"]),
     "loom": ("a.loom", hdf5_of("matrix", "row_attrs", "col_attrs"), ["loom", "read_loom", "write_h5ad"]),
-    "MuData": ("a.h5mu", hdf5_of("obs", "var", "mod"), ["MuData", "write_h5ad"]),
     "Seurat": ("a.h5Seurat", hdf5_of("assays", "cell.names"), ["Seurat", "h5ad"]),
     "another HDF5 file": ("a.h5", hdf5_of("weights"), ["no /obs and /var", "write_h5ad"]),
     "cut short": ("a.h5ad", cut, ["truncated", "again"]),
