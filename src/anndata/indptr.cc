@@ -25,8 +25,9 @@ namespace penstock::anndata {
 namespace {
 
 // Of the codecs that are read, zstd makes most of little: 128 KiB of one value are a block of 4 bytes, 32,768
-// times as few (deflate: 1,032). A longer indptr than that is a lie that would only cost time: an array of 2^50 elements of which nothing was ever written takes no room in a file,
-// and reading it would give zeros for days.
+// times as few (deflate: 1,032). A longer indptr than that is a lie that would only cost time: an array of
+// 2^50 elements of which nothing was ever written takes no room in a file, and reading it would give zeros
+// for days.
 Status check_plausible(const store::Array& indptr) {
   if (indptr.file() == nullptr) return {};
   const auto decoded = checked_mul(indptr.size(), indptr.dtype().size);

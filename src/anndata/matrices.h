@@ -1,5 +1,5 @@
-// The matrices of an AnnData object: X, raw/X and layers/*, told apart by content. The object is the root of a
-// file, or a modality of a MuData file; its matrices are then called "mod/rna/X" (mudata.h).
+// The matrices of an AnnData object: X, raw/X and layers/*, told apart by content. The object is the root of
+// a file, or a modality of a MuData file; its matrices are then called "mod/rna/X" (mudata.h).
 //
 // Thread contract: pure functions.
 #pragma once
@@ -25,11 +25,12 @@ struct MatrixEntry {
 
 // Whether there is an X: some writers leave a null array where there is none.
 Result<bool> has_matrix_x(const store::Group& root);
-// Every matrix of the object, X first; of the root of a MuData file, of all modalities. Nothing is read but metadata; what cannot be told is described as such.
+// Every matrix of the object, X first; of the root of a MuData file, of all modalities. Nothing is read but
+// metadata; what cannot be told is described as such.
 Result<std::vector<MatrixEntry>> list_matrices(const store::Group& root);
 
-// invalid_argument unless it is "X", "raw/X" or "layers/NAME" of this object; suggests a matrix of the file that may be
-// meant.
+// invalid_argument unless it is "X", "raw/X" or "layers/NAME" of this object; suggests a matrix of the file
+// that may be meant.
 Status check_matrix_name(const store::Group& root, const std::string& name);
 
 // A matrix that can hand out rows, and the array of its values: of those that are stored, or of all.

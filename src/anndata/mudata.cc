@@ -2,7 +2,8 @@
 // one takes its group for the root of a file.
 #include "anndata/mudata.h"
 
-#include <algorithm>
+#include <string_view>
+#include <unordered_set>
 
 #include "anndata/attributes.h"
 #include "store/readable.h"
@@ -31,18 +32,18 @@ Result<std::vector<std::string>> list_modalities(const store::Group& root) {
   std::vector<std::string> names;
   PENSTOCK_ASSIGN_OR_RETURN(const auto mod, mod_of(root));
   if (mod == nullptr) return names;
-  PENSTOCK_ASSIGN_OR_RETURN(std::vector<std::string> children, mod->children());
+  PENSTOCK_ASSIGN_OR_RETURN(const std::vector<std::string> children, mod->children());
+  std::unordered_set<std::string_view> left(children.begin(), children.end());
   // The order matters to readers, not to what is there: an attribute that is damaged, or that names what is
   // not there, is done without.
   if (const auto order = mod->attribute("mod-order"); order.ok() && order->has_value()) {
     for (const std::string& name : (*order)->strings) {
-      const auto at = std::find(children.begin(), children.end(), name);
-      if (at == children.end()) continue;
-      names.push_back(name);
-      children.erase(at);
+      if (left.erase(name) > 0) names.push_back(name);
     }
   }
-  names.insert(names.end(), children.begin(), children.end());
+  for (const std::string& name : children) {
+    if (left.contains(name)) names.push_back(name);
+  }
   return names;
 }
 

@@ -1,6 +1,6 @@
-// MuData files (.h5mu): what was measured of the same cells in several ways. Each group of /mod is an AnnData
-// object of its own, a modality. Names of its matrices say where they are: "mod/rna/X", "mod/prot/layers/raw".
-// The root has an obs and a var of all modalities together, and no matrix.
+// MuData files (.h5mu): what was measured of the same cells in several ways. Each group of /mod is an
+// AnnData object of its own, a modality. Names of its matrices say where they are: "mod/rna/X",
+// "mod/prot/layers/raw". The root has an obs and a var of all modalities together, and no matrix.
 //
 // Source: https://mudata.readthedocs.io/stable/io/spec.html
 //

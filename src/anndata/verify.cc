@@ -25,8 +25,9 @@ namespace penstock::anndata {
 
 namespace {
 
-// A walk over an AnnData object: a file, or a modality of a MuData file. It is taken twice (source/verify_log.h): while log_ is counting, arrays only tell how
-// many pieces they have, and what would open a matrix is left out.
+// A walk over an AnnData object: a file, or a modality of a MuData file. It is taken twice
+// (source/verify_log.h): while log_ is counting, arrays only tell how many pieces they have, and what would
+// open a matrix is left out.
 //
 // A fault does not end the walk. log_.take() notes it and gives back only what makes going on useless, a
 // refusal of the budget. What run() returns besides is that there is nothing to walk over: another kind of
@@ -40,8 +41,10 @@ class ObjectVerifier {
   Status run(const std::string& only) {
     PENSTOCK_RETURN_IF_ERROR(check_is_anndata(*root_));
     PENSTOCK_ASSIGN_OR_RETURN(std::vector<MatrixEntry> entries, list_matrices(*root_));
-    // Those of modalities are looked at there.
-    if (is_mudata(*root_)) entries.clear();
+    // Those of modalities are looked at there, each with the tables of its own.
+    if (is_mudata(*root_)) {
+      std::erase_if(entries, [](const MatrixEntry& entry) { return entry.name.starts_with("mod/"); });
+    }
     if (!only.empty()) std::erase_if(entries, [&](const MatrixEntry& entry) { return entry.name != only; });
     // What there is instead.
     if (entries.empty() && !only.empty()) return open_matrix(*root_, only, index_).status();

@@ -48,8 +48,9 @@ std::string not_read(const StoredFilter& filter) {
   if (!known.empty()) message += fmt::format(" ({})", known);
   if (!filter.name.empty() && filter.name != known) message += fmt::format(" \"{}\"", filter.name);
   message +=
-      " is not supported; rewrite the dataset with gzip, lzf or zstd compression: h5repack -f GZIP=4 FILE NEW_FILE, or, for a filter that h5repack does not "
-      "have, read and write it in Python with hdf5plugin imported";
+      " is not supported; rewrite the dataset with gzip, lzf or zstd compression: h5repack -f GZIP=4 FILE "
+      "NEW_FILE, or, for a filter that h5repack does not have, read and write it in Python with hdf5plugin "
+      "imported";
   return message;
 }
 

@@ -355,8 +355,9 @@ Status Planner::sample_rows() {
   return {};
 }
 
-// The window is half of the budget, or what row offsets leave of that, whatever the rest comes to: window_rows and block_rows decide the
-// order of rows, so they follow from data and memory alone, and come before all that threads have a say in.
+// The window is half of the budget, or what row offsets leave of that, whatever the rest comes to:
+// window_rows and block_rows decide the order of rows, so they follow from data and memory alone, and come
+// before all that threads have a say in.
 Status Planner::choose_window() {
   const LoaderOptions& o = c_.options;
   plan::SizingInput& in = found_.sizing;

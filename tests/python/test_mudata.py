@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +144,38 @@ def test_info_and_verify_go_through_all(path: Path, tmp_path: Path) -> None:
     done = run("verify", str(copy))
     assert done.returncode != 0 and "/mod/prot/X/indices" in done.stdout + done.stderr
     assert run("verify", "--matrix", "mod/rna/X", str(copy)).returncode == 0
+
+
+@pytest.mark.skipif(COMMAND is None, reason="the command is not built")
+def test_an_x_beside_modalities_is_read_and_verified(
+    path: Path, objects: dict[str, ad.AnnData], tmp_path: Path
+) -> None:
+    copy = tmp_path / "a.h5mu"
+    copy.write_bytes(path.read_bytes())
+    with h5py.File(copy, "r+") as file:
+        del file["var"]
+        write_elem(file, "X", objects["rna"].X)
+        write_elem(file, "var", pd.DataFrame(index=objects["rna"].var_names))
+    assert_same(sp.csr_matrix(penstock.open(copy).to_anndata().X), objects["rna"].X)
+    (verdict,) = json.loads(run("verify", "--json", str(copy)).stdout)
+    assert verdict["bad"] == 0 and "X" in verdict["matrices"]
+
+
+def test_a_modality_crosses_processes_and_runs(path: Path, objects: dict[str, ad.AnnData]) -> None:
+    """A pickled Dataset is that modality, a selection too, and a run goes on where it was."""
+    ds = penstock.open(path, matrix="mod/prot/X")
+    part = pickle.loads(pickle.dumps(ds.query("colour == 'red'")))
+    wanted = objects["prot"][objects["prot"].obs["colour"] == "red"]
+    assert part.matrix == "mod/prot/X" and list(part.obs_names) == list(wanted.obs_names)
+    options: dict[str, Any] = {"batch_size": 64, "memory": "32MB", "to": "numpy", "seed": 3}
+    with penstock.Loader(ds, **options) as first, penstock.Loader(ds, **options) as second:
+        whole = [batch.index.copy() for batch in first]
+        first.set_epoch(0)
+        batches = iter(first)
+        begun = [next(batches).index.copy() for _ in range(3)]
+        second.load_state_dict(first.state_dict())
+        rest = [batch.index.copy() for batch in second]
+    np.testing.assert_array_equal(np.concatenate(begun + rest), np.concatenate(whole))
 
 
 @pytest.mark.conformance
